@@ -1,0 +1,40 @@
+"""What an array is here: NumPy's or CuPy's, chosen by its type, in one of two memory layouts."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def array_module(x: Array) -> Any:
+    """NumPy or CuPy, whichever made `x`. CuPy is only looked up, never imported: an array of its type proves it is there."""
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+
+
+def is_channels_last(x: Array) -> bool:
+    """Whether the memory of x (N, C, H, W) runs N, H, W, C and not also N, C, H, W (as it does where C or H*W is 1)."""
+    return x.ndim == 4 and not x.flags.c_contiguous and bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)
+
+
+def empty_memory(shape: tuple[int, ...], like: Array, *, channels_last: bool) -> Array:
+    """An array of this shape (N, C, H, W) and of `like`'s kind and dtype, not yet filled, in the layout asked for."""
+    xp = array_module(like)
+    if not channels_last:
+        return xp.empty(shape, like.dtype)  # type: ignore[no-any-return]
+    N, C, H, W = shape
+    return xp.empty((N, H, W, C), like.dtype).transpose(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+
+def like_memory(y: Array, x: Array) -> Array:
+    """y with the same values, in x's memory layout: channels-last if x (N, C, H, W) is, else C-contiguous."""
+    if y.ndim != 4 or not is_channels_last(x):
+        return array_module(y).ascontiguousarray(y)  # type: ignore[no-any-return]
+    moved = empty_memory(y.shape, y, channels_last=True)
+    moved[...] = y
+    return moved

@@ -1,0 +1,52 @@
+"""tinyresnet: residual networks from scratch in NumPy, every forward and backward pass written by hand.
+
+One legend of sizes for the whole library:
+    N pictures in a batch    C channels    H, W height and width of an input
+    O output channels        KH, KW kernel height and width    OH, OW height and width of an output
+    K classes                M = N*H*W, the values that one channel's batch statistics run over
+"""
+
+from tinyresnet_kernels import Array, array_module
+
+from . import layers
+from .errors import InputError
+from .layers import Chain, Layer, Param, Residual
+from .loss import softmax_cross_entropy
+from .observe import observe
+from .optim import SGD, AdamW, clip_grad_norm
+from .resnet import ARCHITECTURES, MAKERS, Config, ResNet, build
+from .weights import Header, load, load_model, save
+
+__version__ = "0.1.0"
+
+plain20, plain32, plain44, plain56, plain110 = (MAKERS[f"plain{depth}"] for depth in (20, 32, 44, 56, 110))
+resnet20, resnet32, resnet44, resnet56, resnet110 = (MAKERS[f"resnet{depth}"] for depth in (20, 32, 44, 56, 110))
+preact_resnet20, preact_resnet32, preact_resnet44, preact_resnet56, preact_resnet110 = (
+    MAKERS[f"preact_resnet{depth}"] for depth in (20, 32, 44, 56, 110)
+)
+resnet18, resnet34, resnet50, resnet101, resnet152 = (MAKERS[f"resnet{depth}"] for depth in (18, 34, 50, 101, 152))
+
+__all__ = [
+    "ARCHITECTURES",
+    "SGD",
+    "AdamW",
+    "Array",
+    "Chain",
+    "Config",
+    "Header",
+    "InputError",
+    "Layer",
+    "Param",
+    "ResNet",
+    "Residual",
+    "array_module",
+    "build",
+    "clip_grad_norm",
+    "layers",
+    "load",
+    "load_model",
+    "observe",
+    "save",
+    "softmax_cross_entropy",
+    *MAKERS,
+]

@@ -1,0 +1,92 @@
+"""Softmax cross-entropy, the loss of a classifier."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tinyresnet_kernels import Array, accelerated, array_module
+
+from .errors import InputError
+from .layers import checks
+
+
+class CrossEntropyCache(NamedTuple):
+    """`p` (N, K) are the softmax's probabilities, `target` (N, K) the wanted ones, 0 in ignored rows; `counted` rows are not ignored."""
+
+    p: Array
+    target: Array
+    counted: int
+
+
+@accelerated
+def softmax_cross_entropy_forward(
+    logits: Array, labels: Array, *, label_smoothing: float = 0.0, ignore_index: int = -100
+) -> tuple[Array, CrossEntropyCache]:
+    """loss (a number, shape ()): the mean over the counted rows of -sum over k of target[n,k] log p[n,k], p = softmax(logits (N, K)).
+
+    labels are classes (N,), where `ignore_index` marks rows that do not count, or distributions (N, K) of the logits' dtype. Label
+    smoothing s mixes in the uniform one: target = (1 - s) target + s/K (Szegedy et al. 2016, section 7).
+    Raises InputError on shapes and dtypes that do not fit, on labels outside 0..K-1, and if no row counts (N = 0 or all ignored).
+    """
+    xp = array_module(logits)
+    target, row_counts = target_distribution(logits, labels, label_smoothing, ignore_index)
+    counted = int(row_counts.sum())
+    if counted == 0:
+        raise InputError(
+            f"softmax_cross_entropy: no row of logits {logits.shape} counts: at least one label that is not ignored is wanted"
+        )
+    shifted = logits - logits.real.max(
+        axis=1, keepdims=True
+    )  # the largest becomes 0: exp cannot overflow, p stays the same
+    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+    loss = -xp.where(target == 0, 0, target * log_p).sum() / counted  # 0 log 0 is 0 here
+    return loss, CrossEntropyCache(xp.exp(log_p), target, counted)
+
+
+@accelerated
+def softmax_cross_entropy_backward(dloss: Array, cache: CrossEntropyCache) -> Array:
+    """dlogits (N, K) = dloss (p - target) / counted, and 0 in ignored rows. (For target rows that sum to 1, as all do.)"""
+    p, target, counted = cache
+    row_counts = target.sum(axis=1, keepdims=True).round()  # 0 for an ignored row, else 1
+    dlogits: Array = (p * row_counts - target) * (dloss / counted)
+    return dlogits
+
+
+def softmax_cross_entropy(
+    logits: Array, labels: Array, *, label_smoothing: float = 0.0, ignore_index: int = -100
+) -> tuple[float, Array]:
+    """The loss as a float and dlogits (N, K) in one call; see `softmax_cross_entropy_forward`."""
+    loss, cache = softmax_cross_entropy_forward(
+        logits, labels, label_smoothing=label_smoothing, ignore_index=ignore_index
+    )
+    return float(loss), softmax_cross_entropy_backward(array_module(logits).ones_like(loss), cache)
+
+
+def target_distribution(logits: Array, labels: Array, smoothing: float, ignore_index: int) -> tuple[Array, Array]:
+    """The wanted distributions (N, K), 0 in ignored rows, and which rows count (N,). Raises InputError."""
+    xp = array_module(logits)
+    op = "softmax_cross_entropy"
+    checks.array(op, "logits", logits, "N K")
+    if not 0 <= smoothing <= 1:
+        raise InputError(f"{op}: label_smoothing is {smoothing}: 0 to 1 is wanted")
+    N, K = logits.shape
+    dtype = logits.real.dtype
+    if labels.ndim == 2:
+        checks.shape(op, "labels", labels, (N, K))
+        checks.same_precision(op, "labels", labels, logits)
+        if not xp.allclose(labels.sum(axis=1), 1, atol=1e-4) or (labels < 0).any():
+            raise InputError(f"{op}: labels (N, K) are not distributions: rows that are >= 0 and sum to 1 are wanted")
+        target, row_counts = labels, xp.ones(N, bool)
+    else:
+        checks.shape(op, "labels", labels, (N,))
+        if labels.dtype.kind not in "iu":
+            raise InputError(f"{op}: labels have dtype {labels.dtype}: whole numbers are wanted")
+        row_counts = labels != ignore_index
+        wrong = labels[row_counts & ((labels < 0) | (labels >= K))]
+        if wrong.size:
+            raise InputError(
+                f"{op}: label {int(wrong[0])} does not fit {K} logits: 0 to {K - 1} (or {ignore_index}, ignored) is wanted"
+            )
+        target = (labels[:, None] == xp.arange(K)).astype(dtype)
+    target = (1 - smoothing) * target + smoothing / K
+    return xp.where(row_counts[:, None], target, 0).astype(dtype), row_counts

@@ -1,0 +1,139 @@
+"""Optimisers: from gradients to new weights. State is named by parameter, so that a checkpoint can hold it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from tinyresnet_kernels import Array, array_module
+
+from .errors import InputError
+from .layers import Param
+
+
+class Optimiser:
+    """What SGD and AdamW share: named parameters, their decay, and state arrays that can be saved and loaded.
+
+    Weight decay leaves out batch norm's parameters and all biases (the vectors among the parameters) unless `decay_all`.
+    """
+
+    slots: tuple[str, ...] = ()  # state arrays per parameter
+
+    def __init__(self, named_params: Iterable[tuple[str, Param]], *, weight_decay: float, decay_all: bool) -> None:
+        self.params = dict(named_params)
+        self.decay = {name: weight_decay if decay_all or p.data.ndim > 1 else 0.0 for name, p in self.params.items()}
+        self.state = {
+            slot: {name: array_module(p.data).zeros_like(p.data) for name, p in self.params.items()}
+            for slot in self.slots
+        }
+        self.steps = 0
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero: backward passes add."""
+        for param in self.params.values():
+            param.grad[...] = 0
+
+    def step(self, lr: float) -> None:
+        """Move every parameter once, with learning rate lr."""
+        self.steps += 1
+        for name, param in self.params.items():
+            self.update(param, lr, self.decay[name], *(self.state[slot][name] for slot in self.slots))
+
+    def update(self, param: Param, lr: float, decay: float, *state: Array) -> None:
+        """Move one parameter and its state arrays, in place."""
+        raise TypeError(f"{type(self).__name__} has no update of its own")
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the state arrays as "velocity.layer1.0.conv1.weight", and "steps"."""
+        arrays = {f"{slot}.{name}": a.copy() for slot, named in self.state.items() for name, a in named.items()}
+        return arrays | {"steps": np.array(self.steps, np.int64)}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copy the state from `state_dict`'s form. Raises InputError if it is another optimiser's or another model's."""
+        wanted = {f"{slot}.{name}": a for slot, named in self.state.items() for name, a in named.items()}
+        if set(state) != set(wanted) | {"steps"} or any(state[name].shape != a.shape for name, a in wanted.items()):
+            raise InputError(
+                f"the saved optimiser state does not fit {type(self).__name__} and this model's parameters"
+            )
+        for name, array in wanted.items():
+            array[...] = array_module(array).asarray(state[name])
+        self.steps = int(state["steps"])
+
+
+class SGD(Optimiser):
+    """velocity = momentum velocity + (grad + weight_decay param); param -= lr velocity, as in PyTorch.
+
+    With Nesterov (Sutskever et al. 2013) param -= lr (grad + weight_decay param + momentum velocity) instead.
+    """
+
+    slots = ("velocity",)
+
+    def __init__(
+        self,
+        named_params: Iterable[tuple[str, Param]],
+        *,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        decay_all: bool = False,
+    ) -> None:
+        if not 0 <= momentum < 1:
+            raise InputError(f"SGD: momentum is {momentum}: 0 <= momentum < 1 is wanted")
+        super().__init__(named_params, weight_decay=weight_decay, decay_all=decay_all)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def update(self, param: Param, lr: float, decay: float, *state: Array) -> None:
+        (velocity,) = state
+        grad = param.grad + decay * param.data if decay else param.grad
+        velocity *= self.momentum
+        velocity += grad
+        param.data -= lr * (grad + self.momentum * velocity if self.nesterov else velocity)
+
+
+class AdamW(Optimiser):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), as in PyTorch.
+
+    param -= lr weight_decay param; m and v are running means of grad and grad^2; param -= lr m' / (sqrt(v') + eps), where m' and v' are
+    m and v with their start at zero corrected.
+    """
+
+    slots = ("m", "v")
+
+    def __init__(
+        self,
+        named_params: Iterable[tuple[str, Param]],
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+        decay_all: bool = False,
+    ) -> None:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise InputError(f"AdamW: betas are {betas}: 0 <= beta < 1 is wanted")
+        super().__init__(named_params, weight_decay=weight_decay, decay_all=decay_all)
+        self.betas, self.eps = betas, eps
+
+    def update(self, param: Param, lr: float, decay: float, *state: Array) -> None:
+        (m, v), (beta1, beta2) = state, self.betas
+        m += (1 - beta1) * (param.grad - m)
+        v += (1 - beta2) * (param.grad * param.grad - v)
+        scale = math.sqrt(1 - beta2**self.steps)
+        param.data *= 1 - lr * decay
+        param.data -= lr / (1 - beta1**self.steps) * m / (v**0.5 / scale + self.eps)
+
+
+def clip_grad_norm(named_params: Iterable[tuple[str, Param]], max_norm: float) -> float:
+    """Scale all gradients so that their joint Euclidean norm is at most max_norm; returns the norm before (Pascanu et al. 2013)."""
+    grads = [param.grad for _, param in named_params]
+    norm = grad_norm(grads)
+    if norm > max_norm:
+        for grad in grads:
+            grad *= max_norm / norm
+    return norm
+
+
+def grad_norm(grads: Iterable[Array]) -> float:
+    """The Euclidean norm of all numbers together, summed in float64."""
+    return math.sqrt(sum(float((grad.astype(np.float64) ** 2).sum()) for grad in grads))
