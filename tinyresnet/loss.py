@@ -47,8 +47,9 @@ def softmax_cross_entropy_forward(
 def softmax_cross_entropy_backward(dloss: Array, cache: CrossEntropyCache) -> Array:
     """dlogits (N, K) = dloss (p - target) / counted, and 0 in ignored rows. (For target rows that sum to 1, as all do.)"""
     p, target, counted = cache
-    row_counts = target.sum(axis=1, keepdims=True).round()  # 0 for an ignored row, else 1
-    dlogits: Array = (p * row_counts - target) * (dloss / counted)
+    checks.upstream("softmax_cross_entropy_backward", dloss, (), p, "dloss")
+    row_counts = (target != 0).any(axis=1, keepdims=True)  # False for an ignored row
+    dlogits: Array = array_module(p).where(row_counts, p - target, 0) * (dloss / counted)
     return dlogits
 
 
@@ -71,6 +72,8 @@ def target_distribution(logits: Array, labels: Array, smoothing: float, ignore_i
         raise InputError(f"{op}: label_smoothing is {smoothing}: 0 to 1 is wanted")
     N, K = logits.shape
     dtype = logits.real.dtype
+    if not hasattr(labels, "dtype"):
+        raise InputError(f"{op}: labels is a {type(labels).__name__}: an array (N,) or (N, K) is wanted")
     if labels.ndim == 2:
         checks.shape(op, "labels", labels, (N, K))
         checks.same_precision(op, "labels", labels, logits)

@@ -77,6 +77,22 @@ class Config:
     shortcut: str | None = None  # likewise; "A", "B", "C" or "D"
     dropout: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Raises InputError on settings that no network can have; they may come from a file."""
+        if not isinstance(self.name, str):
+            raise InputError(f"the model's name is {self.name!r}: a string is wanted")
+        for setting in ("num_classes", "in_channels", "width"):
+            value = getattr(self, setting)
+            if isinstance(value, np.integer):  # such as labels.max() + 1; JSON knows only int
+                value = int(value)
+                object.__setattr__(self, setting, value)
+            if (type(value) is not int or value < 1) and (setting, value) != ("width", None):
+                raise InputError(f"{self.name}: {setting} is {value!r}: a whole number of at least 1 is wanted")
+        if self.shortcut not in (None, *"ABCD"):
+            raise InputError(f"{self.name}: shortcut is {self.shortcut!r}: A, B, C or D is wanted")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise InputError(f"{self.name}: dropout is {self.dropout!r}: a number 0 <= dropout < 1 is wanted")
+
     def as_dict(self) -> dict[str, Any]:
         """A plain dict for JSON."""
         return asdict(self)
@@ -115,9 +131,6 @@ def build(
     if name not in ARCHITECTURES:
         raise unknown("model", name, ARCHITECTURES)
     config = Config(name, num_classes, in_channels, width, shortcut, dropout)
-    for setting, value in (("num_classes", num_classes), ("in_channels", in_channels), ("width", width)):
-        if value is not None and value < 1:
-            raise InputError(f"{name}: {setting} is {value}: at least 1 is wanted")
     return _Builder(ARCHITECTURES[name], config, zero_init_residual, rng, dtype).network()
 
 

@@ -58,8 +58,12 @@ def load_model(path: str | os.PathLike[str], name: str | None = None) -> tuple[R
         raise InputError(
             f"{path}: the file does not say which model it holds: give its name, e.g. resnet20 (--model resnet20)"
         )
+    guess = _guess(name or str(config and config.name), arrays, path)
     if config is None or (name is not None and name != config.name):
-        config = _guess(str(name), arrays, path)
+        config = guess
+    sizes = ("num_classes", "in_channels")
+    if any(getattr(config, size) != getattr(guess, size) for size in sizes) or config.width not in (None, guess.width):
+        raise InputError(f"{path}: the header says {config}, the arrays' sizes are those of {guess}")
     model = build(**config.as_dict(), rng=np.random.default_rng(0))
     try:
         model.load_state_dict(arrays)
@@ -80,7 +84,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array], head
     """Write named arrays and a header as one safetensors file, all or nothing. Raises InputError."""
     from safetensors.numpy import save as to_bytes
 
-    on_host = {name: np.ascontiguousarray(a.get() if hasattr(a, "get") else a) for name, a in arrays.items()}
+    on_host = {name: np.asarray(a.get() if hasattr(a, "get") else a, order="C") for name, a in arrays.items()}
     about = {
         "model": header.config.as_dict() if header.config else None,
         "classes": header.classes,
@@ -105,7 +109,16 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Header]
             arrays = {name: np.array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 (not a dict)
             text = (file.metadata() or {}).get("tinyresnet", "{}")
         return arrays, _header(json.loads(text))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise InputError(f"{path}: not a readable safetensors file: {error}") from error
 
 
@@ -124,7 +137,7 @@ def _header(about: Mapping[str, Any]) -> Header:
 def _guess(name: str, arrays: Mapping[str, Array], path: str | os.PathLike[str]) -> Config:
     """The configuration of a file from elsewhere, from the shapes of its first and last layer."""
     first, last = arrays.get("conv1.weight"), arrays.get("fc.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 2:
+    if first is None or last is None or first.ndim != 4 or last.ndim != 2 or not last.size:
         raise InputError(
             f"{path}: no conv1.weight (O, C, KH, KW) and fc.weight (K, C) in the file: these are not a ResNet's weights"
         )

@@ -1,17 +1,19 @@
 """Kernels for tinyresnet: fast functions that take the place of the readable ones, and the two moves between pictures and columns."""
 
-from .arrays import Array, array_module, empty_memory, is_channels_last, like_memory
+from .arrays import Array, Form, array_module, empty_memory, form, is_channels_last, like_memory
 from .dispatch import accelerated, available, replaces, use
 from .im2col import Pair, col2im, im2col, output_size, pair
 
 __all__ = [
     "Array",
+    "Form",
     "Pair",
     "accelerated",
     "array_module",
     "available",
     "col2im",
     "empty_memory",
+    "form",
     "im2col",
     "is_channels_last",
     "like_memory",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
+
+
+class Form(NamedTuple):
+    """What an array is like, apart from its values: all that a backward pass must know of an x that it does not keep."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    channels_last: bool
 
 
 def array_module(x: Array) -> Any:
@@ -22,6 +30,11 @@ def is_channels_last(x: Array) -> bool:
     return x.ndim == 4 and not x.flags.c_contiguous and bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)
 
 
+def form(x: Array) -> Form:
+    """The form of x."""
+    return Form(x.shape, x.dtype, is_channels_last(x))
+
+
 def empty_memory(shape: tuple[int, ...], like: Array, *, channels_last: bool) -> Array:
     """An array of this shape (N, C, H, W) and of `like`'s kind and dtype, not yet filled, in the layout asked for."""
     xp = array_module(like)
@@ -31,10 +44,13 @@ def empty_memory(shape: tuple[int, ...], like: Array, *, channels_last: bool) ->
     return xp.empty((N, H, W, C), like.dtype).transpose(0, 3, 1, 2)  # type: ignore[no-any-return]
 
 
-def like_memory(y: Array, x: Array) -> Array:
+def like_memory(y: Array, x: Array | Form) -> Array:
     """y with the same values, in x's memory layout: channels-last if x (N, C, H, W) is, else C-contiguous."""
-    if y.ndim != 4 or not is_channels_last(x):
-        return array_module(y).ascontiguousarray(y)  # type: ignore[no-any-return]
+    channels_last = x.channels_last if isinstance(x, Form) else is_channels_last(x)
+    if y.ndim != 4 or not channels_last:
+        return array_module(y).asarray(y, order="C")  # type: ignore[no-any-return]
+    if is_channels_last(y):
+        return y
     moved = empty_memory(y.shape, y, channels_last=True)
     moved[...] = y
     return moved

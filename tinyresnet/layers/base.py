@@ -82,7 +82,7 @@ class Layer(abc.ABC):
         """Copy all parameters and buffers from `state` into this layer, in this layer's dtypes; all or nothing.
 
         `num_batches_tracked` may be missing: old PyTorch files lack it.
-        Raises InputError that lists what is missing, unexpected and misshapen.
+        Raises InputError that lists what is missing, unexpected, misshapen and of a wrong dtype.
         """
         wanted = {name: param.data for name, param in self.named_params()} | dict(self.named_buffers())
         missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
@@ -92,18 +92,30 @@ class Layer(abc.ABC):
             for name, array in wanted.items()
             if name in state and state[name].shape != array.shape
         ]
-        problems = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+        miscast = [
+            f"{name} {state[name].dtype} for {array.dtype}"
+            for name, array in wanted.items()
+            if name in state and not np.can_cast(state[name].dtype, array.dtype, "same_kind")
+        ]
+        problems = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen, "of a wrong dtype": miscast}
         if any(problems.values()):
-            lists = [f"{what}: {', '.join(names)}" for what, names in problems.items() if names]
+            lists = [f"{what}: {_first(names)}" for what, names in problems.items() if names]
             raise InputError(f"the weights do not fit the model; {'; '.join(lists)}")
-        for name, array in wanted.items():
-            if name in state:
-                array[...] = array_module(array).asarray(state[name])
+        with np.errstate(over="ignore", invalid="ignore"):  # a float64 too large for float32 becomes infinite
+            for name, array in wanted.items():
+                if name in state:
+                    array[...] = array_module(array).asarray(state[name])
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""
         for _, param in self.named_params():
             param.grad[...] = 0
+
+
+def _first(names: list[str], most: int = 8) -> str:
+    """The names in a row, or the first of them and how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return ", ".join(names[:most] + more)
 
 
 class Identity(Layer):

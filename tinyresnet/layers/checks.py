@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from tinyresnet_kernels import Array
+from tinyresnet_kernels import Array, Form
 
 from ..errors import InputError
 
 DTYPES = ("float32", "float64", "complex128")  # complex128 is for derivatives by complex step; see `gradcheck`
 
 
-def array(op: str, name: str, x: Any, axes: str) -> None:
-    """x must be an array of a supported dtype with as many axes as `axes` names, e.g. "N C H W". Raises InputError."""
+def numbers(op: str, name: str, x: Any) -> None:
+    """x must be an array of a supported dtype. Raises InputError."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise InputError(f"{op}: {name} is a {type(x).__name__}: an array ({axes.replace(' ', ', ')}) is wanted")
+        raise InputError(f"{op}: {name} is a {type(x).__name__}: an array of float32 or float64 is wanted")
     if str(x.dtype) not in DTYPES:
         raise InputError(f"{op}: {name} has dtype {x.dtype}: float32 or float64 is wanted")
+
+
+def array(op: str, name: str, x: Any, axes: str) -> None:
+    """x must be an array of a supported dtype with as many axes as `axes` names, e.g. "N C H W". Raises InputError."""
+    numbers(op, name, x)
     if x.ndim != len(axes.split()):
         raise InputError(f"{op}: {name} has shape {x.shape}: ({axes.replace(' ', ', ')}) is wanted")
 
@@ -36,22 +41,22 @@ def vector(op: str, name: str, x: Array, length: int, like: Array) -> None:
     same_precision(op, name, x, like)
 
 
-def same_precision(op: str, name: str, x: Array, like: Array) -> None:
+def same_precision(op: str, name: str, x: Array, like: Array | Form) -> None:
     """x and `like` must both be single or both double precision: silent promotion would hide a mistake. Raises InputError."""
     single = np.dtype(np.float32)
     if (x.dtype == single) != (like.dtype == single):
         raise InputError(f"{op}: {name} has dtype {x.dtype}: {like.dtype} is wanted, as of the input")
 
 
-def upstream(op: str, dy: Any, wanted: tuple[int, ...], like: Array) -> None:
+def upstream(op: str, dy: Any, wanted: tuple[int, ...], like: Array | Form, name: str = "dy") -> None:
     """dy must have the output's shape and precision. Raises InputError."""
-    array(op, "dy", dy, " ".join(["_"] * len(wanted)))
-    shape(op, "dy", dy, wanted)
-    same_precision(op, "dy", dy, like)
+    numbers(op, name, dy)
+    shape(op, name, dy, wanted)
+    same_precision(op, name, dy, like)
 
 
 def at_least(op: str, name: str, value: Any, least: int) -> None:
     """value, an int or a pair of ints, must be at least `least`. Raises InputError."""
-    values = value if isinstance(value, tuple) else (value,)
-    if len(values) not in (1, 2) or any(not isinstance(v, int) or v < least for v in values):
+    values = value if isinstance(value, tuple) else (value, value)
+    if len(values) != 2 or any(not isinstance(v, int) or v < least for v in values):
         raise InputError(f"{op}: {name} is {value!r}: an int (or a pair of ints) of at least {least} is wanted")

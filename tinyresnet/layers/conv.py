@@ -128,7 +128,7 @@ class Conv2d(Layer):
         dtype: np.typing.DTypeLike = np.float32,
     ) -> None:
         if C % groups or O % groups:
-            raise InputError(f"conv2d: {C} -> {O} channels cannot be shared out among {groups} groups")
+            raise InputError(f"conv2d: {C} -> {O} channels cannot be shared out among {groups} groups: a divisor of both is wanted")
         self.stride, self.pad, self.dilation, self.groups = pair(stride), pair(pad), pair(dilation), groups
         KH, KW = pair(kernel)
         self.weight = Param(he_normal((O, C // groups, KH, KW), O // groups * KH * KW, rng, dtype))

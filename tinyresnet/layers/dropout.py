@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyresnet_kernels import Array, array_module
+from tinyresnet_kernels import Array, Form, array_module, form, like_memory
 
 from ..errors import InputError
 from . import checks
@@ -17,25 +17,25 @@ class DropoutCache(NamedTuple):
     """`scale` is 1 / (1 - p) where x was kept and 0 where it was dropped; None in evaluation, where y = x."""
 
     scale: Array | None
+    x: Form
 
 
 def dropout_forward(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, DropoutCache]:
     """y = x * scale for x of any shape; without an rng (evaluation) y = x. Raises InputError unless 0 <= p < 1."""
+    checks.numbers("dropout", "x", x)
     if not 0 <= p < 1:
         raise InputError(f"dropout: p is {p}: 0 <= p < 1 is wanted")
     if rng is None:
-        return x, DropoutCache(None)
+        return x, DropoutCache(None, form(x))
     kept = rng.random(x.shape) >= p
     scale = array_module(x).asarray(kept / (1 - p)).astype(x.real.dtype)
-    return x * scale, DropoutCache(scale)
+    return like_memory(x * scale, x), DropoutCache(scale, form(x))
 
 
 def dropout_backward(dy: Array, cache: DropoutCache) -> Array:
     """dx = dy * scale, the same scale as forward."""
-    if cache.scale is None:
-        return dy
-    checks.shape("dropout_backward", "dy", dy, cache.scale.shape)
-    return dy * cache.scale
+    checks.upstream("dropout_backward", dy, cache.x.shape, cache.x)
+    return dy if cache.scale is None else like_memory(dy * cache.scale, cache.x)
 
 
 class Dropout(Layer):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyresnet_kernels import Array, accelerated, array_module
+from tinyresnet_kernels import Array, accelerated, array_module, like_memory
 
 from ..errors import InputError
 from . import checks
@@ -41,7 +41,7 @@ def batch_norm_forward(
         checks.vector("batch_norm", name, vector, C, x)
     if running is None:
         if N * H * W < 2:
-            raise InputError(f"batch_norm: x has shape {x.shape}: training needs at least 2 values per channel")
+            raise InputError(f"batch_norm: x has shape {x.shape}: at least 2 values per channel are wanted in training")
         mean = x.mean(axis=AXES)
         centred = x - per_channel(mean)
         var = (centred * centred).mean(
@@ -53,7 +53,7 @@ def batch_norm_forward(
 
     y = centred * per_channel(weight / (var + eps) ** 0.5)
     y += per_channel(bias)
-    return y, BatchNormCache(x, weight, mean, var, eps, train=running is None)
+    return like_memory(y, x), BatchNormCache(x, weight, mean, var, eps, train=running is None)
 
 
 @accelerated
@@ -79,7 +79,7 @@ def batch_norm_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array,
         xhat *= per_channel(dweight / M)  # by the variance: xhat * mean(dy * xhat)
         dx = dy - per_channel(dbias / M)  # by the mean
         dx -= xhat
-    return dx * per_channel(weight * inverse_std), dweight, dbias
+    return like_memory(dx * per_channel(weight * inverse_std), x), dweight, dbias
 
 
 def per_channel(vector: Array) -> Array:

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from tinyresnet_kernels import (
     Array,
+    Form,
     Pair,
     accelerated,
     array_module,
     col2im,
     empty_memory,
-    is_channels_last,
+    form,
     like_memory,
     pair,
 )
@@ -26,7 +27,7 @@ class MaxPoolCache(NamedTuple):
     """`winner` (N, C, OH, OW) is the place of each window's maximum, counted row by row within the window."""
 
     winner: Array
-    x_shape: tuple[int, ...]
+    x: Form
     kernel: Pair
     stride: Pair
     pad: Pair
@@ -48,25 +49,25 @@ def max_pool_forward(
     candidates = view.reshape(N, C, KH * KW, OH, OW)
     winner = candidates.real.argmax(axis=2)
     y = xp.take_along_axis(candidates, winner[:, :, None], axis=2)[:, :, 0]
-    return like_memory(y, x), MaxPoolCache(winner, x.shape, kernel, stride, pad)
+    return like_memory(y, x), MaxPoolCache(winner, form(x), kernel, stride, pad)
 
 
 @accelerated
 def max_pool_backward(dy: Array, cache: MaxPoolCache) -> Array:
     """dx (N, C, H, W): each winner gets its window's dy (N, C, OH, OW); who wins in several windows gets their sum."""
     xp = array_module(dy)
-    winner, x_shape, kernel, stride, pad = cache
-    checks.upstream("max_pool_backward", dy, winner.shape, dy)
+    winner, x, kernel, stride, pad = cache
+    checks.upstream("max_pool_backward", dy, winner.shape, x)
     N, C, OH, OW = winner.shape
     place = xp.arange(kernel[0] * kernel[1])[:, None, None]
     cols = xp.where(winner[:, :, None] == place, dy[:, :, None], 0)  # (N, C, KH*KW, OH, OW): dy where it won, else 0
-    return like_memory(col2im(cols.reshape(N, C * len(place), OH * OW), x_shape, kernel, stride, pad), dy)
+    return like_memory(col2im(cols.reshape(N, C * len(place), OH * OW), x.shape, kernel, stride, pad), x)
 
 
 class AvgPoolCache(NamedTuple):
     """What backward needs: no values, for the average is linear."""
 
-    x_shape: tuple[int, ...]
+    x: Form
     kernel: Pair
     stride: Pair
     pad: Pair
@@ -81,41 +82,34 @@ def avg_pool_forward(
     kernel, stride, pad = pool_settings("avg_pool", x, kernel, stride, pad)
     padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
     y = windows(padded, kernel, stride, (1, 1)).mean(axis=(2, 3))
-    return like_memory(y, x), AvgPoolCache(x.shape, kernel, stride, pad)
+    return like_memory(y, x), AvgPoolCache(form(x), kernel, stride, pad)
 
 
 @accelerated
 def avg_pool_backward(dy: Array, cache: AvgPoolCache) -> Array:
     """dx (N, C, H, W): every pixel of a window gets dy / (KH*KW)."""
-    x_shape, (KH, KW), stride, pad = cache
-    N, C, H, W = x_shape
+    x, (KH, KW), stride, pad = cache
+    N, C, H, W = x.shape
     OH, OW = (output_size(*axis, 1) for axis in zip((H, W), (KH, KW), stride, pad, strict=True))
-    checks.upstream("avg_pool_backward", dy, (N, C, OH, OW), dy)
+    checks.upstream("avg_pool_backward", dy, (N, C, OH, OW), x)
     share = dy[:, :, None] / (KH * KW)
     cols = array_module(dy).broadcast_to(share, (N, C, KH * KW, OH, OW))
-    return like_memory(col2im(cols.reshape(N, C * KH * KW, OH * OW), x_shape, (KH, KW), stride, pad), dy)
-
-
-class GlobalAvgPoolCache(NamedTuple):
-    """What backward needs: x's shape, and the memory layout that dx shall have."""
-
-    x_shape: tuple[int, ...]
-    channels_last: bool
+    return like_memory(col2im(cols.reshape(N, C * KH * KW, OH * OW), x.shape, (KH, KW), stride, pad), x)
 
 
 @accelerated
-def global_avg_pool_forward(x: Array) -> tuple[Array, GlobalAvgPoolCache]:
-    """y (N, C, 1, 1): the mean over the pixels of each channel of x (N, C, H, W)."""
+def global_avg_pool_forward(x: Array) -> tuple[Array, Form]:
+    """y (N, C, 1, 1): the mean over the pixels of each channel of x (N, C, H, W); the cache is x's form."""
     checks.array("global_avg_pool", "x", x, "N C H W")
-    return x.mean(axis=(2, 3), keepdims=True), GlobalAvgPoolCache(x.shape, is_channels_last(x))
+    return like_memory(x.mean(axis=(2, 3), keepdims=True), x), form(x)
 
 
 @accelerated
-def global_avg_pool_backward(dy: Array, cache: GlobalAvgPoolCache) -> Array:
+def global_avg_pool_backward(dy: Array, cache: Form) -> Array:
     """dx (N, C, H, W): every pixel gets dy / (H*W)."""
-    N, C, H, W = cache.x_shape
-    checks.upstream("global_avg_pool_backward", dy, (N, C, 1, 1), dy)
-    dx = empty_memory(cache.x_shape, dy, channels_last=cache.channels_last)
+    N, C, H, W = cache.shape
+    checks.upstream("global_avg_pool_backward", dy, (N, C, 1, 1), cache)
+    dx = empty_memory(cache.shape, dy, channels_last=cache.channels_last)
     dx[...] = dy / (H * W)
     return dx
 
@@ -164,8 +158,8 @@ class AvgPool2d(Layer):
 class GlobalAvgPool(Layer):
     """The mean over the whole picture."""
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, GlobalAvgPoolCache]:
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Form]:
         return global_avg_pool_forward(x)
 
-    def backward(self, dy: Array, cache: GlobalAvgPoolCache) -> Array:
+    def backward(self, dy: Array, cache: Form) -> Array:
         return global_avg_pool_backward(dy, cache)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tinyresnet_kernels import Array, accelerated, array_module
+from tinyresnet_kernels import Array, Form, accelerated, array_module, form, like_memory
 
 from . import checks
 from .base import Layer
@@ -14,20 +14,22 @@ class ReluCache(NamedTuple):
     """`mask` is True where x passed."""
 
     mask: Array
+    x: Form
 
 
 @accelerated
 def relu_forward(x: Array) -> tuple[Array, ReluCache]:
     """y = x where x > 0, else 0, for x of any shape. A NaN passes, so that it is seen. Complex x is judged by its real part."""
+    checks.numbers("relu", "x", x)
     mask = ~(x.real <= 0)
-    return array_module(x).where(mask, x, 0), ReluCache(mask)
+    return like_memory(array_module(x).where(mask, x, 0), x), ReluCache(mask, form(x))
 
 
 @accelerated
 def relu_backward(dy: Array, cache: ReluCache) -> Array:
     """dx = dy where x > 0, else 0; at the kink x = 0 the subgradient 0 is chosen, as everywhere in the field."""
-    checks.shape("relu_backward", "dy", dy, cache.mask.shape)
-    return array_module(dy).where(cache.mask, dy, 0)  # type: ignore[no-any-return]
+    checks.upstream("relu_backward", dy, cache.x.shape, cache.x)
+    return like_memory(array_module(dy).where(cache.mask, dy, 0), cache.x)
 
 
 class ReLU(Layer):

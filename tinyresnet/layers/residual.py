@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from tinyresnet_kernels import Array
+from tinyresnet_kernels import Array, like_memory
 
 from . import checks
 from .base import Identity, Layer
@@ -21,24 +21,29 @@ Two: TypeAlias = tuple[Array, Array]
 
 def fork_forward(x: Array) -> tuple[Two, None]:
     """x of any shape, twice."""
+    checks.numbers("fork", "x", x)
     return (x, x), None
 
 
 def fork_backward(dys: Two, cache: None) -> Array:
     """dx = da + db: x reaches the loss by two ways, so their gradients sum (the multivariate chain rule)."""
-    checks.upstream("fork", dys[1], dys[0].shape, dys[0])
-    return dys[0] + dys[1]
+    checks.numbers("fork_backward", "dy[0]", dys[0])
+    checks.upstream("fork_backward", dys[1], dys[0].shape, dys[0])
+    return like_memory(dys[0] + dys[1], dys[0])
 
 
 def add_forward(ab: Two) -> tuple[Array, None]:
     """y = a + b, of one shape. Raises InputError if the shapes differ: nothing is broadcast."""
+    checks.numbers("add", "a", ab[0])
+    checks.numbers("add", "b", ab[1])
     checks.shape("add", "b", ab[1], ab[0].shape)
     checks.same_precision("add", "b", ab[1], ab[0])
-    return ab[0] + ab[1], None
+    return like_memory(ab[0] + ab[1], ab[0]), None
 
 
 def add_backward(dy: Array, cache: None) -> Two:
     """da = db = dy: d(a + b)/da is 1, so both ways get the same numbers."""
+    checks.numbers("add_backward", "dy", dy)
     return dy, dy
 
 

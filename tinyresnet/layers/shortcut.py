@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyresnet_kernels import Array, empty_memory, is_channels_last
+from tinyresnet_kernels import Array, Form, empty_memory, form
 
 from ..errors import InputError
 from . import checks
@@ -22,7 +22,7 @@ from .pool import AvgPool2d
 class SubsamplePadCache(NamedTuple):
     """What backward needs: no values, for each number is copied or dropped. `front` zero channels stand before the copied ones."""
 
-    x_shape: tuple[int, ...]
+    x: Form
     y_shape: tuple[int, ...]
     stride: int
     front: int
@@ -34,24 +34,25 @@ def subsample_pad_forward(x: Array, *, out_channels: int, stride: int) -> tuple[
     Raises InputError if O < C: option A can only widen.
     """
     checks.array("shortcut A", "x", x, "N C H W")
+    checks.at_least("shortcut A", "stride", stride, 1)
     C = x.shape[1]
     if out_channels < C:
         raise InputError(f"shortcut A: x has {C} channels and {out_channels} are to come out: it can pad but not drop")
     front = (out_channels - C) // 2
     kept = x[:, :, ::stride, ::stride]
-    y = empty_memory((x.shape[0], out_channels, *kept.shape[2:]), x, channels_last=is_channels_last(x))
+    y = empty_memory((x.shape[0], out_channels, *kept.shape[2:]), x, channels_last=form(x).channels_last)
     y[...] = 0
     y[:, front : front + C] = kept
-    return y, SubsamplePadCache(x.shape, y.shape, stride, front)
+    return y, SubsamplePadCache(form(x), y.shape, stride, front)
 
 
 def subsample_pad_backward(dy: Array, cache: SubsamplePadCache) -> Array:
     """dx (N, C, H, W): dy where the pixel was kept, 0 where it was skipped; the zero channels' dy goes nowhere."""
-    x_shape, y_shape, stride, front = cache
-    checks.upstream("shortcut A backward", dy, y_shape, dy)
-    dx = empty_memory(x_shape, dy, channels_last=is_channels_last(dy))
+    x, y_shape, stride, front = cache
+    checks.upstream("shortcut A backward", dy, y_shape, x)
+    dx = empty_memory(x.shape, dy, channels_last=x.channels_last)
     dx[...] = 0
-    dx[:, :, ::stride, ::stride] = dy[:, front : front + x_shape[1]]
+    dx[:, :, ::stride, ::stride] = dy[:, front : front + x.shape[1]]
     return dx
 
 

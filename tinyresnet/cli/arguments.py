@@ -1,0 +1,132 @@
+"""Arguments that several commands share, and what they lead to: a network, a normalisation, a batch size."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from ..errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ..resnet import ResNet
+    from ..weights import Header
+
+MAX_SIZE = 4096
+Size = TypeVar("Size", bound=int | None)
+T = TypeVar("T")
+RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run's folder, the better one first
+
+
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """--weights, --model and --normalize."""
+    parser.add_argument("--weights", required=True, metavar="FILE", help="safetensors file, or the folder of a run")
+    parser.add_argument("--model", metavar="NAME", help="e.g. resnet20; only for files that do not say it themselves")
+    parser.add_argument(
+        "--normalize",
+        metavar="NAME",
+        help="how pixels are normalised: imagenet, cifar10, cifar100, half or none (default: what the file says)",
+    )
+    parser.add_argument("--picture-size", type=positive, metavar="N", help="pixels (default: what the file says)")
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return value
+
+
+def png(text: str) -> Path:
+    """A path that ends in .png, for argparse."""
+    if Path(text).suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text!r} must end in .png")
+    return Path(text)
+
+
+def read_network(weights: str, name: str | None) -> tuple[ResNet, Header]:
+    """The network in a weight file, or in the folder of a run, and the file's header. Raises InputError."""
+    import numpy as np
+
+    from ..resnet import build
+    from ..weights import load_model, read_arrays
+
+    path = Path(weights)
+    if path.is_dir():
+        found = [path / file for file in RUN_FILES if (path / file).is_file()]
+        if not found:
+            raise InputError(f"{weights} is a folder without {' or '.join(RUN_FILES)}")
+        path = found[0]
+    arrays, header = read_arrays(path)
+    checkpoint = {n.removeprefix("model."): array for n, array in arrays.items() if n.startswith("model.")}
+    if header.config is not None and checkpoint:  # a run's last state, which holds the optimiser's arrays too
+        try:
+            model = build(**header.config.as_dict(), rng=np.random.default_rng(0))
+            model.load_state_dict(checkpoint)
+        except ValueError as error:  # InputError, and NumPy's on sizes that no array can have
+            raise InputError(f"{path}: {error}") from error
+    else:
+        model, header = load_model(path, name)
+    K = model.config.num_classes
+    if header.classes and len(header.classes) != K:
+        raise InputError(f"{path}: the header names {len(header.classes)} classes, but the head has {K}")
+    return model, header
+
+
+def recorded(header: Header, part: str, key: str, kind: type[T]) -> T | None:
+    """What a run noted in the header's `extra` under part and key, if it did and the value is of this kind."""
+    values = header.extra.get(part)
+    value = values.get(key) if isinstance(values, Mapping) else None
+    return value if isinstance(value, kind) else None
+
+
+def checked_size(size: Size) -> Size:
+    """`size`, the pixels that pictures are brought to (None: as they are). Raises InputError if it is absurd."""
+    if size is not None and not 1 <= size <= MAX_SIZE:
+        raise InputError(f"the picture size is {size}: 1 to {MAX_SIZE} is wanted")
+    return size
+
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation per channel, of pixels in [0, 1], and where they come from."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    source: str
+
+
+def normalization(name: str | None, header: Header) -> Normalization | None:
+    """What --normalize names, else what the file's header says; None if neither does. Raises InputError."""
+    from ..data import NORMALIZE
+
+    if name is not None:
+        if name not in NORMALIZE:
+            raise unknown("normalisation", name, NORMALIZE)
+        return Normalization(*NORMALIZE[name], f"{name} (--normalize)")
+    if not header.mean and not header.std:
+        return None
+    if not all(map(math.isfinite, header.mean + header.std)) or not all(value > 0 for value in header.std):
+        raise InputError(
+            f"the header's normalisation is damaged: mean {header.mean}, std {header.std}; give --normalize"
+        )
+    return Normalization(header.mean, header.std, "as the weight file says")
+
+
+def check_channels(model: ResNet, normalize: Normalization, channels: int, what: str) -> None:
+    """Raise InputError unless the model and the normalisation are made for `what`'s number of channels."""
+    if model.config.in_channels != channels:
+        raise InputError(f"{what} has {channels} channels, but the model is made for {model.config.in_channels}")
+    if not {len(normalize.mean), len(normalize.std)} <= {1, channels}:
+        counts = f"{len(normalize.mean)} means and {len(normalize.std)} standard deviations"
+        raise InputError(f"{what} has {channels} channels, but the normalisation has {counts}: give --normalize")
+
+
+def default_batch_size(height: int, width: int) -> int:
+    """128 pictures of 32 x 32, fewer of larger ones, so that the memory stays about the same."""
+    return max(1, min(128, 128 * 32 * 32 // (height * width)))

@@ -1,0 +1,149 @@
+"""`tinyresnet demo`: check every gradient, train a plain network and its residual twin, and write a report to open."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..twins import Twin
+
+HELP = "check every gradient, train a plain and a residual network side by side, write report.html"
+EXAMPLE = """\
+examples:
+  tinyresnet demo                          about two minutes; then open report.html
+  tinyresnet demo --depth 20 --steps 300   shallower and longer
+"""
+GOOD = 1e-7  # the checks measure to about 1e-10; a real mistake shows as 1e-3 or more
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the report (default: report.html)"
+    )
+    parser.add_argument(
+        "--depth", type=int, default=44, metavar="D", help="layers: 20, 32, 44, 56 or 110 (default: 44)"
+    )
+    parser.add_argument("--width", type=int, default=8, metavar="C", help="channels of the first stage (default: 8)")
+    parser.add_argument("--steps", type=int, default=150, metavar="N", help="updates of each network (default: 150)")
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="pictures a step (default: 64)")
+    parser.add_argument("--data", default="shapes", metavar="SPEC", help="a source or a path (default: shapes)")
+    parser.add_argument(
+        "--picture-size", type=int, default=16, metavar="S", help="pictures of S x S pixels (default: 16)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; exit code 1 if a gradient is wrong."""
+    from ..data import load
+
+    started = time.perf_counter()
+    if not args.json:
+        print("1. Is every hand-written gradient right? (against slopes measured from the forward passes, in float64)")
+    checks = check_gradients(args.seed, quiet=args.json)
+    wrong = [name for name, error in checks if not error < GOOD]
+    if wrong:
+        print(f"wrong gradients: {', '.join(wrong)}")
+        return 1
+    train_size = args.steps * args.batch_size if args.data == "shapes" else None
+    data = load(
+        args.data, train_size=train_size, test_size=None, picture_size=args.picture_size, seed=args.seed, progress=True
+    )
+    if not args.json:
+        print(
+            f"\n2. Two networks, {args.depth} layers deep: a plain one and its residual twin, same first weights, same batches"
+        )
+    plain, residual = train_both(args, data)
+    return report(args, data[1], checks, plain, residual, started)
+
+
+def check_gradients(seed: int, *, quiet: bool) -> list[tuple[str, float]]:
+    """Check every shipped layer, printing a row for each as it is done; returns (layer, largest relative error)."""
+    import numpy as np
+
+    from ..gradcheck import SHIPPED, compare_gradients
+    from .console import live_table
+
+    checks: list[tuple[str, float]] = []
+    with live_table("layer", "gradients", "largest relative error", "verdict", quiet=quiet) as add_row:
+        for shipped in SHIPPED:
+            rng = np.random.default_rng(seed)
+            layer = shipped.make(rng)
+            results = compare_gradients(layer, shipped.inputs(rng), train=shipped.train, rng=rng)
+            error = max(result.error for result in results)
+            checks.append((shipped.name, error))
+            add_row(shipped.name, str(len(results)), f"{error:.1e}", "right" if error < GOOD else "WRONG")
+    return checks
+
+
+def train_both(args: argparse.Namespace, data: tuple[Dataset, Dataset]) -> tuple[Twin, Twin]:
+    """Train the two in turn, with one progress bar for both."""
+    from ..train import Settings
+    from ..twins import make_twins, train_twins
+    from .console import progress
+
+    train_set = data[0]
+    twins = make_twins(
+        args.depth,
+        width=args.width,
+        num_classes=len(train_set.classes),
+        in_channels=train_set.x.shape[1],
+        seed=args.seed,
+    )
+    settings = Settings(steps=args.steps, batch_size=args.batch_size, seed=args.seed)
+    losses = {}
+    with progress(2 * args.steps, "training", quiet=args.json) as bar:
+        for twin, record in train_twins(twins, data, settings):
+            if record["kind"] == "step":
+                losses[twin.kind] = record["loss"]
+                bar.update(1, **{f"{kind}_loss": loss for kind, loss in losses.items()})
+    return twins
+
+
+def report(
+    args: argparse.Namespace,
+    test_set: Dataset,
+    checks: list[tuple[str, float]],
+    plain: Twin,
+    residual: Twin,
+    started: float,
+) -> int:
+    """Measure the residual network on the test set, write the page and say what it says."""
+    from .. import __version__
+    from ..data import eval_batches
+    from ..evaluate import evaluate
+    from ..report import Demo, finding, gradient_finding, write_report
+
+    evaluation = evaluate(residual.model, eval_batches(test_set, batch_size=256), test_set.classes)
+    seconds = time.perf_counter() - started
+    command = (
+        f"tinyresnet demo --depth {args.depth} --width {args.width} --steps {args.steps} --batch-size {args.batch_size}"
+    )
+    command += f" --data {args.data} --picture-size {args.picture_size} --seed {args.seed}"
+    made = f"Made by {command} (tinyresnet {__version__}) in {seconds:.0f} s."
+    demo = Demo(plain, residual, test_set, evaluation, checks, args.depth, args.batch_size, made)
+    write_report(args.out, demo)
+    if args.json:
+        figures = {
+            "plain": {"train_loss": plain.final_loss, "test_top1": plain.top1},
+            "residual": {"train_loss": residual.final_loss, "test_top1": residual.top1},
+            "largest_gradient_error": max(error for _, error in checks),
+            "seconds": seconds,
+            "report": str(args.out),
+        }
+        print(json.dumps(figures))
+        return 0
+    print(f"\n   training loss: plain {plain.final_loss:.2f}, residual {residual.final_loss:.2f}")
+    print(f"   test accuracy: plain {plain.top1:.1%}, residual {residual.top1:.1%}")
+    print(f"   {finding(demo)}\n   {gradient_finding(demo)}")
+    print(
+        f"\n3. Open {args.out} in a browser: curves, gradients layer by layer, sample answers, what to try next ({seconds:.0f} s)."
+    )
+    return 0

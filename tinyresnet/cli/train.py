@@ -1,0 +1,247 @@
+"""`tinyresnet train`: train a classifier, keep its best weights, its log and its curves."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..run_folder import Record, RunFolder
+    from ..train import Settings
+
+HELP = "train a classifier on shapes, digits, CIFAR, a folder of pictures or an NPZ file"
+EXAMPLE = """\
+examples:
+  tinyresnet train                                         resnet20 on the built-in shapes
+  tinyresnet train --data digits --epochs 30               handwritten digits
+  tinyresnet train --model resnet32 --data my_pictures/    my_pictures/train/CLASS/*.jpg
+  tinyresnet train --data cifar10 --epochs 30 --crop 4 --flip --out runs/cifar
+  tinyresnet train --resume runs/cifar                     go on where it stopped, to the same bits
+"""
+MODEL = ("model", "width", "shortcut", "dropout", "zero_init_residual")
+DATA = ("data", "train_size", "test_size", "picture_size", "endless")
+AUGMENT = ("crop", "flip", "cutout", "mixup", "jitter")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments; a default of None means: as the library has it."""
+    run = parser.add_argument_group("the run")
+    run.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for weights, log and curves (default: runs/MODEL-DATA)"
+    )
+    run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR; all its settings are kept")
+    run.add_argument("--epochs", type=int, metavar="N", help="passes over the training set (default: 10)")
+    run.add_argument("--steps", type=int, metavar="N", help="stop after N updates, instead of --epochs")
+    run.add_argument("--seed", type=int, metavar="N", help="first weights, order and augmentation (default: 0)")
+    run.add_argument("--save-seconds", type=float, metavar="S", help="longest time between checkpoints (default: 60)")
+    run.add_argument("--json", action="store_true", help="print every record as a line of JSON")
+
+    model = parser.add_argument_group("the network")
+    model.add_argument(
+        "--model", default="resnet20", metavar="NAME", help="e.g. resnet20, plain20, preact_resnet20, resnet18"
+    )
+    model.add_argument("--width", type=int, metavar="C", help="channels of the first stage (default: the model's own)")
+    model.add_argument("--shortcut", metavar="A|B|C|D", help="how blocks change shape (default: the model's own)")
+    model.add_argument(
+        "--dropout", type=float, default=0.0, metavar="P", help="drop with probability P before the last layer"
+    )
+    model.add_argument("--zero-init-residual", action="store_true", help="start every block as its shortcut alone")
+
+    data = parser.add_argument_group("the data")
+    data.add_argument(
+        "--data", default="shapes", metavar="SPEC", help="a source (see `tinyresnet data`) or a path (default: shapes)"
+    )
+    data.add_argument("--train-size", type=int, metavar="N", help="use the first N training pictures")
+    data.add_argument("--test-size", type=int, metavar="N", help="use the first N test pictures")
+    data.add_argument("--picture-size", type=int, metavar="S", help="resize pictures to S x S")
+    data.add_argument("--endless", action="store_true", help="shapes only: never the same picture twice")
+    data.add_argument("--crop", type=int, metavar="P", help="pad by P pixels and crop at random")
+    data.add_argument("--flip", action="store_const", const=True, help="mirror half of the pictures")
+    data.add_argument("--cutout", type=int, metavar="S", help="blank an S x S square")
+    data.add_argument("--mixup", type=float, metavar="A", help="blend pairs of pictures, alpha A")
+    data.add_argument("--jitter", type=float, metavar="J", help="vary brightness, contrast, saturation by up to J")
+
+    how = parser.add_argument_group("the optimisation")
+    how.add_argument("--batch-size", type=int, metavar="N", help="pictures a step (default: 128)")
+    how.add_argument("--optimiser", metavar="NAME", help="sgd or adamw (default: sgd)")
+    how.add_argument(
+        "--lr", type=float, metavar="LR", help="highest learning rate (default: 0.1 for sgd, 0.001 for adamw)"
+    )
+    how.add_argument("--schedule", metavar="NAME", help="onecycle, multistep, cosine or constant (default: onecycle)")
+    how.add_argument("--warmup", type=int, metavar="N", help="steps of rising learning rate")
+    how.add_argument("--momentum", type=float, metavar="M", help="of sgd (default: 0.9)")
+    how.add_argument("--nesterov", action="store_const", const=True, help="Nesterov's momentum")
+    how.add_argument("--weight-decay", type=float, metavar="W", help="(default: 1e-4)")
+    how.add_argument(
+        "--decay-all", action="store_const", const=True, help="decay batch norm's parameters and biases too"
+    )
+    how.add_argument("--clip", type=float, metavar="G", help="largest joint norm of the gradients")
+    how.add_argument(
+        "--label-smoothing", type=float, metavar="S", help="share of the uniform distribution in the labels"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; exit code 1 when a NaN or an infinity stopped the run."""
+    import numpy as np
+
+    from ..data import load
+    from ..nonfinite import NonFiniteError
+    from ..resnet import build
+    from ..run_folder import RunFolder
+    from ..train import train
+
+    settings, about, folder = _started(args) if args.resume else _new(args)
+    data = load(
+        about["data"],
+        train_size=about["train_size"],
+        test_size=about["test_size"],
+        picture_size=about["picture_size"],
+        endless=about["endless"],
+        progress=True,
+    )
+    model = build(
+        about["model"],
+        num_classes=len(data[0].classes),
+        in_channels=data[0].x.shape[1],
+        width=about["width"],
+        shortcut=about["shortcut"],
+        dropout=about["dropout"],
+        zero_init_residual=about["zero_init_residual"],
+        rng=np.random.default_rng(settings.seed),
+    )
+    run_folder = RunFolder(folder)
+    with _finish_step_on_interrupt() as interrupted:
+        records = train(
+            model,
+            data,
+            settings,
+            run=run_folder,
+            resume=args.resume is not None,
+            about=about,
+            stop=lambda: bool(interrupted),
+        )
+        try:
+            return _show(records, args.json, settings, run_folder, f"{about['model']} on {about['data']}")
+        except NonFiniteError as error:
+            return _say_nonfinite(str(error), run_folder)
+
+
+def _new(args: argparse.Namespace) -> tuple[Settings, dict[str, Any], Path]:
+    """Settings, what the checkpoint tells of model and data, and the folder of a new run."""
+    from ..data import Augment
+    from ..train import Settings
+
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    chosen = {name: value for name, value in given.items() if name in fields}
+    if args.optimiser == "adamw" and args.lr is None:
+        chosen["lr"] = 0.001
+    settings = Settings(**chosen, augment=Augment(**{name: given[name] for name in AUGMENT if name in given}))
+    about = {name: getattr(args, name) for name in MODEL + DATA}
+    if Path(args.data).exists():
+        about["data"] = str(Path(args.data).resolve())
+    return settings, about, args.out or _free_folder(f"{args.model}-{Path(args.data).name.split('.')[0]}")
+
+
+def _started(args: argparse.Namespace) -> tuple[Settings, dict[str, Any], Path]:
+    """The same, of the run in the folder to resume. Raises InputError if there is none, or if other settings are given too."""
+    from ..data import Augment
+    from ..errors import InputError
+    from ..run_folder import RunFolder
+    from ..train import Settings
+    from ..weights import read_arrays
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    allowed = ("resume", "json", "save_seconds")
+    changed = [name for name, value in vars(args).items() if name not in allowed and parser.get_default(name) != value]
+    changed = [name for name in changed if name in vars(parser.parse_args([]))]
+    if changed:
+        raise InputError(f"--{changed[0].replace('_', '-')} cannot be changed by --resume: the run keeps its settings")
+    folder = RunFolder(args.resume)
+    if not folder.started:
+        raise InputError(f"{args.resume}: there is no run to resume ({folder.last.name} is missing)")
+    _, header = read_arrays(folder.last)
+    try:
+        saved = dict(header.extra["settings"])
+        saved["augment"] = Augment(**saved["augment"])
+        if args.save_seconds is not None:
+            saved["save_seconds"] = args.save_seconds
+        about = {name: header.extra["about"][name] for name in MODEL + DATA}
+        return Settings(**saved), about, args.resume
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder.last}: not a checkpoint of `tinyresnet train`: {error}") from error
+
+
+def _free_folder(name: str) -> Path:
+    """runs/NAME, or runs/NAME-2, -3 ... if that is taken."""
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return path
+
+
+def _show(records: Iterator[Record], as_json: bool, settings: Settings, folder: RunFolder, title: str) -> int:
+    """Print the records as they come, and at the end where everything is."""
+    from ..plots import curves, save_png
+    from .console import progress
+
+    if as_json:
+        for record in records:
+            print(json.dumps(record), flush=True)
+    else:
+        print(f"{title}, to {folder.path}")
+        with contextlib.ExitStack() as stack:
+            for record in records:
+                if record["kind"] == "start":
+                    bar = stack.enter_context(progress(record["steps"], "training", start=record["step"]))
+                elif record["kind"] == "step":
+                    rate = settings.batch_size / record["seconds"]
+                    bar.update(1, loss=record["loss"], accuracy=record["top1"], images_per_s=rate)
+                elif record["kind"] == "epoch":
+                    print(
+                        f"epoch {record['epoch'] + 1}: training loss {record['train_loss']:.4f}, accuracy {record['train_top1']:.3f}; "
+                        f"test loss {record['val_loss']:.4f}, accuracy {record['val_top1']:.3f}",
+                        flush=True,
+                    )
+    save_png(curves(folder.records()), folder.curves)
+    if not as_json:
+        if record["kind"] == "stopped":
+            print(f"stopped after step {record['step']}; go on with: tinyresnet train --resume {folder.path}")
+        else:
+            print(f"best test accuracy {record['best_top1']:.3f}; weights: {folder.best}; curves: {folder.curves}")
+            print(f"try: tinyresnet predict --weights {folder.best} picture.png")
+    return 0
+
+
+def _say_nonfinite(message: str, folder: RunFolder) -> int:
+    import sys
+
+    advice = f"the last checkpoint in {folder.path} is from before; a smaller --lr, --warmup or --clip may help"
+    print(f"tinyresnet: stopped: {message}; {advice}", file=sys.stderr)
+    return 1
+
+
+@contextlib.contextmanager
+def _finish_step_on_interrupt() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills, so that the step under way is finished and saved; a second Ctrl-C stops at once."""
+    interrupted: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
