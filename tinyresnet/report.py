@@ -27,7 +27,8 @@ COLOURS = {"plain": "#c2410c", "residual": "#0b63b5"}
 SAMPLES = 16
 NEXT = """\
 tinyresnet demo --depth 20                 is the gap still there when the network is shallow?
-tinyresnet demo --steps 600                does the plain network catch up?
+tinyresnet demo --steps 900                does the plain network catch up?
+tinyresnet demo --depth 56                 and deeper?
 tinyresnet train                           a real run: resnet20 on 10,000 pictures, with checkpoints
 tinyresnet train --data cifar10 --crop 4 --flip --epochs 30
 tinyresnet data show shapes --out shapes.png
