@@ -30,6 +30,7 @@ fast.__name__ = "twice_for_tests"
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """No replacement at first, and none of these tests' left behind."""
     monkeypatch.setattr(dispatch, "_replacements", {})
+    monkeypatch.setattr(dispatch, "_loaded", set(dispatch.BACKENDS))
 
 
 def call(plus: float = 1.0) -> float:
@@ -47,7 +48,7 @@ def test_the_readable_body_serves_alone() -> None:
 
 
 def test_a_replacement_is_found_and_can_be_switched_off() -> None:
-    assert replaces("cpu", twice_for_tests)(fast) is fast
+    assert replaces("cpu")(fast) is fast
     assert available() == ["reference", "cpu"]
     assert call() == 601
     assert twice_for_tests.reference(np.array(3.0), plus=1.0) == 7
@@ -63,10 +64,28 @@ def test_a_replacement_is_found_and_can_be_switched_off() -> None:
 
 
 def test_a_replacement_for_other_arrays_is_not_used() -> None:
-    replaces("cuda", twice_for_tests)(fast)
+    replaces("cuda")(fast)
     assert call() == 7
     with use("cuda"):
         assert call() == 7  # the arrays are NumPy's: there is nothing to choose
+
+
+def test_a_replacement_serves_only_when_it_says_so() -> None:
+    replaces("cpu", when=lambda x, plus: plus > 0)(fast)
+    assert call(plus=1) == 601
+    assert call(plus=-1) == 5
+
+
+def test_a_signature_is_compared_when_the_readable_function_comes_later() -> None:
+    @replaces("cpu")
+    def defined_later(x: Array) -> Array:
+        return x
+
+    with pytest.raises(ValueError, match="cpu's defined_later has the signature"):
+
+        @accelerated
+        def defined_later(x: Array, y: Array) -> Array:
+            return x + y
 
 
 def test_other_functions_keep_their_bodies() -> None:
@@ -74,7 +93,7 @@ def test_other_functions_keep_their_bodies() -> None:
     def another(x: Array) -> Array:
         return -x
 
-    replaces("cpu", twice_for_tests)(fast)
+    replaces("cpu")(fast)
     assert another(np.array(2.0)) == -2
 
 
@@ -94,21 +113,25 @@ def positional(x: Array, plus: float = 0.0) -> Array:
     return x
 
 
+for wrong in (without_keyword, other_name, other_default, positional):
+    wrong.__name__ = "twice_for_tests"
+
+
 @pytest.mark.parametrize("wrong", [without_keyword, other_name, other_default, positional])
 def test_wrong_signatures_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="cpu's twice_for_tests has the signature"):
-        replaces("cpu", twice_for_tests)(wrong)
+        replaces("cpu")(wrong)
     assert available() == ["reference"]
 
 
 @pytest.mark.parametrize("backend", ["reference", "gpu", ""])
 def test_unknown_backends_are_refused(backend: str) -> None:
     with pytest.raises(ValueError, match=f"unknown backend '{backend}': known are cpu, cuda"):
-        replaces(backend, twice_for_tests)
+        replaces(backend)
 
 
 def test_the_choice_is_a_threads_own() -> None:
-    replaces("cpu", twice_for_tests)(fast)
+    replaces("cpu")(fast)
     inside, results = threading.Barrier(2), {}
 
     def work(name: str, backend: str) -> None:
@@ -130,17 +153,19 @@ def test_the_choice_is_a_threads_own() -> None:
 
 def test_a_layers_own_function_is_replaced() -> None:
     """The real door, not a copy of it: the layer asks at every call."""
-    from tinyresnet.layers import ReLU
-    from tinyresnet.layers.relu import ReluCache, relu_forward
+    from tinyresnet.layers import ReLU, relu
+    from tinyresnet.layers.relu import ReluCache
 
     x = np.array([-1.0, 2.0])
 
-    def slow(x: Array) -> tuple[Array, ReluCache]:
-        y, cache = relu_forward.reference(x)
+    reference = relu.relu_forward.reference
+
+    @replaces("cpu")
+    def relu_forward(x: Array) -> tuple[Array, ReluCache]:
+        y, cache = reference(x)
         return y + 100, cache
 
     layer = ReLU()
-    replaces("cpu", relu_forward)(slow)
     assert layer.forward(x, train=False)[0].tolist() == [100, 102]
     with use("reference"):
         assert layer.forward(x, train=False)[0].tolist() == [0, 2]

@@ -17,6 +17,7 @@ from parity import OPTIMISERS, error, errors, ours, start, theirs, train_ours, t
 from tinyresnet.layers import Conv2d
 from tinyresnet.layers.conv import conv2d_backward, conv2d_forward
 from tinyresnet.layers.conv_loops import conv2d_backward_loops, conv2d_forward_loops
+from tinyresnet_kernels import available, use
 
 needs_torch = pytest.mark.torch
 
@@ -88,10 +89,10 @@ def test_three_forms_of_a_convolution_are_equal(seed: int) -> None:
         param.data[...] = data
     y, layer_cache = layer.forward(x, train=True)
     by_layer = [y, layer.backward(dy, layer_cache), *(param.grad for param in layer.params().values())]
-    forms: list[Any] = [(conv2d_forward.reference, conv2d_backward.reference), (conv2d_forward, conv2d_backward)]
-    for forward, backward in forms:
-        y, cache = forward(x, weight, bias, **settings)
-        got = [y, *(a for a in backward(dy, cache) if a is not None)]
+    for backend in available():
+        with use(backend):
+            y, cache = conv2d_forward(x, weight, bias, **settings)
+            got = [y, *(a for a in conv2d_backward(dy, cache) if a is not None)]
         assert max(map(error, got, wanted)) <= 1e-13
     assert max(map(error, by_layer, wanted)) <= 1e-13
 

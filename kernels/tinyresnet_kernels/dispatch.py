@@ -1,8 +1,9 @@
 """The one door between the readable functions and the fast ones.
 
 A readable function is marked `@accelerated`; a backend supplies a function of the same name and signature with
-`@replaces("cpu")`. A call goes to the replacement when one is registered for the array's type, else to the readable body,
-which stays callable as `f.reference`. `use("reference")` switches the replacements off in a `with` block.
+`@replaces("cpu")`. A call goes to the replacement when there is one for the arrays that came, else to the readable body,
+which stays callable as `f.reference`. `use("reference")` switches the replacements off in a `with` block. A backend is a
+subpackage of this one, imported when its arrays are first met; where that fails (no Numba, say), the readable bodies serve.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, cast
@@ -24,7 +26,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 BACKENDS = {"cpu": "numpy", "cuda": "cupy"}  # backend: the module whose arrays it works on
 
-_replacements: dict[tuple[str, str], Callable[..., Any]] = {}
+Replacement = tuple[Callable[..., Any], Callable[..., bool] | None]
+
+_readable: dict[str, Callable[..., Any]] = {}
+_replacements: dict[tuple[str, str], Replacement] = {}
+_loaded: set[str] = set()
 _chosen: contextvars.ContextVar[str | None] = contextvars.ContextVar("tinyresnet_backend", default=None)
 
 
@@ -37,51 +43,78 @@ class Accelerated(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The replacement's or the readable body's result."""
-        if _replacements and (fast := self._replacement(args[0])):
+        if _chosen.get() != "reference" and (fast := self._replacement(*args, **kwargs)):
             return cast(R, fast(*args, **kwargs))
         return self.reference(*args, **kwargs)
 
-    def _replacement(self, x: Any) -> Callable[..., Any] | None:
-        backend = "cpu" if array_module(x) is np else "cuda"
+    def _replacement(self, *args: Any, **kwargs: Any) -> Callable[..., Any] | None:
+        backend = "cpu" if array_module(args[0]) is np else "cuda"
         if _chosen.get() not in (None, backend):
             return None
-        return _replacements.get((backend, self.reference.__name__))
+        load(backend)
+        function, when = _replacements.get((backend, self.reference.__name__), (None, None))
+        return function if when is None or when(*args, **kwargs) else None
 
 
 def accelerated(reference: Callable[P, R]) -> Accelerated[P, R]:
-    """Mark a readable function, whose first argument is an array, as one that a backend may replace."""
+    """Mark a readable function, whose first argument is an array, as one that a backend may replace.
+
+    Raises ValueError if a backend's function of this name has another signature.
+    """
+    _readable[reference.__name__] = reference
+    for backend, name in _replacements:
+        if name == reference.__name__:
+            _compare_signatures(backend, name)
     return Accelerated(reference)
 
 
-def replaces(backend: str, target: Accelerated[..., Any]) -> Callable[[F], F]:
-    """Register the decorated function as `backend`'s form of `target`.
+def replaces(backend: str, *, when: Callable[..., bool] | None = None) -> Callable[[F], F]:
+    """Register the decorated function as `backend`'s form of the readable one of its name, for calls where `when(*arguments)` is true.
 
-    Raises ValueError if the backend is unknown, or if the name or the signature is not the readable one's: callers must not
-    be able to tell the two apart.
+    Raises ValueError if the backend is unknown, or if the signature is not the readable one's: callers must not be able to tell the
+    two apart.
     """
     if backend not in BACKENDS:
         raise ValueError(f"unknown backend {backend!r}: known are {', '.join(BACKENDS)}")
 
     def register(function: F) -> F:
-        name = target.reference.__name__
-        wanted, came = (list(inspect.signature(f).parameters.values()) for f in (target.reference, function))
-        if [(p.name, p.kind, p.default) for p in wanted] != [(p.name, p.kind, p.default) for p in came]:
-            raise ValueError(f"{backend}'s {name} has the signature {came}: the readable one has {wanted}")
-        _replacements[backend, name] = function
+        name = function.__name__
+        _replacements[backend, name] = (function, when)
+        _compare_signatures(backend, name)
         return function
 
     return register
 
 
+def _compare_signatures(backend: str, name: str) -> None:
+    if name not in _readable:
+        return  # not defined yet: compared when it is
+    function, _ = _replacements[backend, name]
+    wanted, came = (list(inspect.signature(f).parameters.values()) for f in (_readable[name], function))
+    if [(p.name, p.kind, p.default) for p in wanted] != [(p.name, p.kind, p.default) for p in came]:
+        del _replacements[backend, name]
+        raise ValueError(f"{backend}'s {name} has the signature {came}: the readable one has {wanted}")
+
+
+def load(backend: str) -> None:
+    """Import the backend's functions, once. Where a package that it needs is missing there are none."""
+    if backend not in _loaded:
+        _loaded.add(backend)
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(f"{__package__}.{backend}")
+
+
 def available() -> list[str]:
-    """The backends that can be chosen with `use`: "reference" always, others once they have registered a function."""
+    """The backends that can be chosen with `use`: "reference" always, others where what they need is installed."""
+    for name in BACKENDS:
+        load(name)
     return ["reference", *(name for name in BACKENDS if any(backend == name for backend, _ in _replacements))]
 
 
 @contextlib.contextmanager
 def use(backend: str) -> Iterator[None]:
     """Within the block, call `backend`'s functions ("reference": the readable ones). Raises ValueError if it is not available."""
-    if backend not in available():
+    if backend != "reference" and backend not in available():
         raise ValueError(f"backend {backend!r} is not available here: available are {', '.join(available())}")
     token = _chosen.set(backend)
     try:

@@ -26,7 +26,6 @@ class ConvCache(NamedTuple):
     groups: int
 
 
-@accelerated
 def conv2d_forward(
     x: Array,
     weight: Array,
@@ -41,45 +40,56 @@ def conv2d_forward(
 
     y[n,o,oh,ow] = bias[o] + sum over c, i, j of weight[o,c,i,j] x[n, c, oh*stride + i*dilation - pad, ow*stride + j*dilation - pad],
     OH = floor((H + 2 pad - dilation (KH - 1) - 1) / stride) + 1. Output channel o sees only the input channels of its group.
-    im2col makes of it one matrix product per picture and group. Raises InputError on shapes, dtypes and settings that do not fit.
+    Raises InputError on shapes, dtypes and settings that do not fit.
     """
     cache = ConvCache(x, weight, bias, pair(stride), pair(pad), pair(dilation), groups)
-    N, O, OH, OW = y_shape = conv2d_shape(cache)
-    G, (KH, KW) = groups, weight.shape[2:]
-
-    cols = im2col(x, (KH, KW), cache.stride, cache.pad, cache.dilation)  # (N, C*KH*KW, OH*OW)
-    cols = cols.reshape(N, G, x.shape[1] // G * KH * KW, OH * OW)
-    y = weight.reshape(G, O // G, cols.shape[2]) @ cols  # (G, O/G, CKK) @ (N, G, CKK, P) -> (N, G, O/G, P)
-
-    y = y.reshape(y_shape)
+    conv2d_shape(cache)
+    y = correlate(x, weight, cache.stride, cache.pad, cache.dilation, groups)
     if bias is not None:
         y += bias[:, None, None]
-    return like_memory(y, x), cache
+    return y, cache
+
+
+def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | None]:
+    """dx (N, C, H, W), dweight (O, C/groups, KH, KW) and dbias (O,) or None, for dy (N, O, OH, OW)."""
+    x, weight, bias, stride, pad, dilation, groups = cache
+    checks.upstream("conv2d_backward", dy, conv2d_shape(cache), x)
+    dx = input_gradient(dy, weight, x, stride, pad, dilation, groups)
+    dweight = weight_gradient(dy, weight, x, stride, pad, dilation, groups)
+    dbias = dy.sum(axis=(0, 2, 3)) if bias is not None else None
+    return dx, dweight, dbias
+
+
+# The three products below are all there is to it, and where the time goes. With the window of output pixel p as column p of `cols`, and
+# the weight as a matrix W (O, C*KH*KW), each picture is one matrix product Y = W @ cols; its two gradients are the two other products that
+# can be made of these matrices: dW = dY @ cols^T, dcols = W^T @ dY. With groups, G of each side by side.
 
 
 @accelerated
-def conv2d_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | None]:
-    """dx (N, C, H, W), dweight (O, C/groups, KH, KW) and dbias (O,) or None, for dy (N, O, OH, OW).
+def correlate(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+    """y (N, O, OH, OW) of x (N, C, H, W): im2col, then one matrix product per picture and group."""
+    (N, _, H, W), (O, CG, KH, KW), G = x.shape, weight.shape, groups
+    OH, OW = (output_size(*axis) for axis in zip((H, W), (KH, KW), stride, pad, dilation, strict=True))
+    cols = im2col(x, (KH, KW), stride, pad, dilation).reshape(N, G, CG * KH * KW, OH * OW)
+    y = weight.reshape(G, O // G, CG * KH * KW) @ cols  # (G, O/G, CKK) @ (N, G, CKK, P) -> (N, G, O/G, P)
+    return like_memory(y.reshape(N, O, OH, OW), x)
 
-    With Y = weight @ cols: dweight = sum over n of dY @ cols^T, and dcols = weight^T @ dY, which col2im adds up into dx.
-    """
-    x, weight, bias, stride, pad, dilation, G = cache
-    N, O, OH, OW = y_shape = conv2d_shape(cache)
-    checks.upstream("conv2d_backward", dy, y_shape, x)
-    kernel = weight.shape[2:]
-    CKK = math.prod(weight.shape[1:])
 
-    dY = dy.reshape(N, G, O // G, OH * OW)
-    cols = im2col(x, kernel, stride, pad, dilation).reshape(N, G, CKK, OH * OW)
-    dweight = (
-        (dY @ cols.swapaxes(2, 3)).sum(axis=0).reshape(weight.shape)
-    )  # each picture used the same weight: sum over n
+@accelerated
+def weight_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+    """dweight (O, C/groups, KH, KW) for dy (N, O, OH, OW): every picture used the same weight, so their dY @ cols^T are summed."""
+    (N, O, OH, OW), (_, CG, KH, KW), G = dy.shape, weight.shape, groups
+    cols = im2col(x, (KH, KW), stride, pad, dilation).reshape(N, G, CG * KH * KW, OH * OW)
+    dweight = dy.reshape(N, G, O // G, OH * OW) @ cols.swapaxes(2, 3)  # (N, G, O/G, P) @ (N, G, P, CKK)
+    return dweight.sum(axis=0).reshape(weight.shape)  # type: ignore[no-any-return]
 
-    dcols = weight.reshape(G, O // G, CKK).swapaxes(1, 2) @ dY  # (N, G, CKK, P)
-    dx = col2im(dcols, x.shape, kernel, stride, pad, dilation)
 
-    dbias = dy.sum(axis=(0, 2, 3)) if bias is not None else None
-    return like_memory(dx, x), dweight, dbias
+@accelerated
+def input_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+    """dx (N, C, H, W) for dy (N, O, OH, OW): a pixel gets the sum over all windows it was in. Of x only the form counts."""
+    (N, O, OH, OW), (_, CG, KH, KW), G = dy.shape, weight.shape, groups
+    dcols = weight.reshape(G, O // G, CG * KH * KW).swapaxes(1, 2) @ dy.reshape(N, G, O // G, OH * OW)  # (N, G, CKK, P)
+    return like_memory(col2im(dcols, x.shape, (KH, KW), stride, pad, dilation), x)
 
 
 def conv2d_shape(cache: ConvCache) -> tuple[int, int, int, int]:
@@ -128,7 +138,9 @@ class Conv2d(Layer):
         dtype: np.typing.DTypeLike = np.float32,
     ) -> None:
         if C % groups or O % groups:
-            raise InputError(f"conv2d: {C} -> {O} channels cannot be shared out among {groups} groups: a divisor of both is wanted")
+            raise InputError(
+                f"conv2d: {C} -> {O} channels cannot be shared out among {groups} groups: a divisor of both is wanted"
+            )
         self.stride, self.pad, self.dilation, self.groups = pair(stride), pair(pad), pair(dilation), groups
         KH, KW = pair(kernel)
         self.weight = Param(he_normal((O, C // groups, KH, KW), O // groups * KH * KW, rng, dtype))
