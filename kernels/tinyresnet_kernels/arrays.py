@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from .memory import pool
+
 Array: TypeAlias = npt.NDArray[Any]
 
 
@@ -37,11 +39,20 @@ def form(x: Array) -> Form:
 
 def empty_memory(shape: tuple[int, ...], like: Array, *, channels_last: bool) -> Array:
     """An array of this shape (N, C, H, W) and of `like`'s kind and dtype, not yet filled, in the layout asked for."""
-    xp = array_module(like)
+    empty = pool.empty if array_module(like) is np else array_module(like).empty
     if not channels_last:
-        return xp.empty(shape, like.dtype)  # type: ignore[no-any-return]
+        return empty(shape, like.dtype)
     N, C, H, W = shape
-    return xp.empty((N, H, W, C), like.dtype).transpose(0, 3, 1, 2)  # type: ignore[no-any-return]
+    return empty((N, H, W, C), like.dtype).transpose(0, 3, 1, 2)
+
+
+def empty_like(x: Array, dtype: npt.DTypeLike | None = None) -> Array:
+    """A NumPy array of x's shape, dtype (if no other is given) and memory layout, channels-last or C-contiguous, not yet filled."""
+    dtype = x.dtype if dtype is None else dtype
+    if not is_channels_last(x):
+        return pool.empty(x.shape, dtype)
+    N, C, H, W = x.shape
+    return pool.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
 def like_memory(y: Array, x: Array | Form) -> Array:

@@ -26,7 +26,6 @@ class BatchNormCache(NamedTuple):
     train: bool
 
 
-@accelerated
 def batch_norm_forward(
     x: Array, weight: Array, bias: Array, *, running: tuple[Array, Array] | None = None, eps: float = 1e-5
 ) -> tuple[Array, BatchNormCache]:
@@ -39,24 +38,13 @@ def batch_norm_forward(
     N, C, H, W = x.shape
     for name, vector in [("weight", weight), ("bias", bias), *zip(("mean", "var"), running or (), strict=False)]:
         checks.vector("batch_norm", name, vector, C, x)
-    if running is None:
-        if N * H * W < 2:
-            raise InputError(f"batch_norm: x has shape {x.shape}: at least 2 values per channel are wanted in training")
-        mean = x.mean(axis=AXES)
-        centred = x - per_channel(mean)
-        var = (centred * centred).mean(
-            axis=AXES
-        )  # not x.var(): for complex x that takes absolute values, which is not analytic
-    else:
-        mean, var = running
-        centred = x - per_channel(mean)
-
-    y = centred * per_channel(weight / (var + eps) ** 0.5)
-    y += per_channel(bias)
-    return like_memory(y, x), BatchNormCache(x, weight, mean, var, eps, train=running is None)
+    if running is None and N * H * W < 2:
+        raise InputError(f"batch_norm: x has shape {x.shape}: at least 2 values per channel are wanted in training")
+    mean, var = moments(x) if running is None else running
+    y = scale_and_shift(x, mean, weight / (var + eps) ** 0.5, bias)
+    return y, BatchNormCache(x, weight, mean, var, eps, train=running is None)
 
 
-@accelerated
 def batch_norm_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array, Array]:
     """dx (N, C, H, W), dweight (C,) and dbias (C,), for dy (N, C, H, W).
 
@@ -69,17 +57,46 @@ def batch_norm_backward(dy: Array, cache: BatchNormCache) -> tuple[Array, Array,
     x, weight, mean, var, eps, train = cache
     checks.upstream("batch_norm_backward", dy, x.shape, x)
     inverse_std = 1 / (var + eps) ** 0.5
-    xhat = (x - per_channel(mean)) * per_channel(inverse_std)
-    dbias = dy.sum(axis=AXES)
-    dweight = (dy * xhat).sum(axis=AXES)
+    dbias, dot = gradient_sums(dy, x, mean)
+    dweight = dot * inverse_std  # the sum of dy * xhat
+    if not train:
+        return like_memory(dy * per_channel(weight * inverse_std), x), dweight, dbias
+    M = x.size // x.shape[1]
+    dx = normalized_gradient(dy, x, mean, weight * inverse_std, dbias / M, dweight / M * inverse_std)
+    return dx, dweight, dbias
 
-    dx = dy
-    if train:
-        M = x.size // x.shape[1]
-        xhat *= per_channel(dweight / M)  # by the variance: xhat * mean(dy * xhat)
-        dx = dy - per_channel(dbias / M)  # by the mean
-        dx -= xhat
-    return like_memory(dx * per_channel(weight * inverse_std), x), dweight, dbias
+
+# The four passes over the pictures that this takes; what is per channel is above.
+
+
+@accelerated
+def moments(x: Array) -> tuple[Array, Array]:
+    """mean (C,) and var (C,) of x (N, C, H, W): var is the mean of (x - mean)^2."""
+    mean = x.mean(axis=AXES)
+    centred = x - per_channel(mean)
+    return mean, (centred * centred).mean(axis=AXES)  # not x.var(): of complex x that takes absolute values
+
+
+@accelerated
+def scale_and_shift(x: Array, mean: Array, scale: Array, shift: Array) -> Array:
+    """y (N, C, H, W) = (x - mean) * scale + shift, each of the three (C,)."""
+    y = (x - per_channel(mean)) * per_channel(scale)
+    y += per_channel(shift)
+    return like_memory(y, x)
+
+
+@accelerated
+def gradient_sums(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """The sums (C,) of dy (N, C, H, W), and of dy * (x - mean)."""
+    return dy.sum(axis=AXES), (dy * (x - per_channel(mean))).sum(axis=AXES)
+
+
+@accelerated
+def normalized_gradient(dy: Array, x: Array, mean: Array, scale: Array, by_mean: Array, by_variance: Array) -> Array:
+    """dx (N, C, H, W) = scale * (dy - by_mean - (x - mean) * by_variance), all but dy and x (C,)."""
+    by = (x - per_channel(mean)) * per_channel(by_variance)
+    by += per_channel(by_mean)
+    return like_memory((dy - by) * per_channel(scale), x)
 
 
 def per_channel(vector: Array) -> Array:
@@ -106,11 +123,14 @@ class BatchNorm2d(Layer):
         )  # a later step must not change this cache
         y, cache = batch_norm_forward(x, self.weight.data, self.bias.data, running=running, eps=self.eps)
         if train:
-            M = x.size // x.shape[1]
-            self.running_mean += self.momentum * (cache.mean - self.running_mean)
-            self.running_var += self.momentum * (cache.var * (M / (M - 1)) - self.running_var)
-            self.num_batches_tracked += 1
+            self.track(cache.mean, cache.var, x.size // x.shape[1])
         return y, cache
+
+    def track(self, mean: Array, var: Array, M: int) -> None:
+        """Move the running statistics towards a batch's mean and variance (C,), which were taken over M values."""
+        self.running_mean += self.momentum * (mean - self.running_mean)
+        self.running_var += self.momentum * (var * (M / (M - 1)) - self.running_var)
+        self.num_batches_tracked += 1
 
     def backward(self, dy: Array, cache: BatchNormCache) -> Array:
         dx, dweight, dbias = batch_norm_backward(dy, cache)

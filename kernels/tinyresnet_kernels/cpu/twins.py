@@ -70,3 +70,14 @@ def multiply(x: Vector, y: Vector) -> Vector:
 def where_positive(condition: Vector, value: Vector) -> Vector:
     """Value where condition > 0 or is NaN, else 0."""
     return np.where(~(condition <= 0), value, 0)
+
+
+def store_positive(mask: Vector, index: int, value: Vector) -> None:
+    """mask[index], ... = whether value > 0 or is NaN."""
+    store_first(mask, index, ~(value <= 0), len(value))
+
+
+def where_mask(mask: Vector, index: int, value: Vector) -> Vector:
+    """Value where mask[index], ... are true, else 0."""
+    assert 0 <= index <= mask.size - len(value), "read outside the array"
+    return np.where(mask[index : index + len(value)], value, 0)

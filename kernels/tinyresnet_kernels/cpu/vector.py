@@ -226,6 +226,41 @@ def where_positive(context: Any, condition: Any, value: Any) -> Any:
     return value(condition, value), generate
 
 
+def mask_pointer(builder: Any, pointer: Any, index: Any, dtype: Any) -> Any:
+    """LLVM: the place of as many bytes, from pointer[index] on, as a vector has lanes."""
+    byte_lanes = ir.VectorType(ir.IntType(8), llvm_vector(dtype).count)
+    return builder.bitcast(builder.gep(pointer, [index]), byte_lanes.as_pointer())
+
+
+@primitive
+def store_positive(context: Any, mask: Any, index: Any, value: Any) -> Any:
+    """store_positive(m, i, v): m[i], m[i+1], ... = whether v > 0 or v is NaN, for an array m of bool."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        dtype = signature.args[2].dtype
+        place = mask_pointer(builder, address(context, builder, signature.args[0], args[0]), args[1], dtype)
+        positive = builder.fcmp_unordered(">", args[2], zeros(dtype))
+        builder.store(builder.zext(positive, place.type.pointee), place).align = 1
+        return context.get_dummy_value()
+
+    return types.void(mask, types.int64, value), generate
+
+
+@primitive
+def where_mask(context: Any, mask: Any, index: Any, value: Any) -> Any:
+    """where_mask(m, i, v): v where m[i], m[i+1], ... are true, else 0, for an array m of bool."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        dtype = signature.return_type.dtype
+        place = mask_pointer(builder, address(context, builder, signature.args[0], args[0]), args[1], dtype)
+        bits = builder.load(place)
+        bits.align = 1
+        true = builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, [0] * bits.type.count))
+        return builder.select(true, args[2], zeros(dtype))
+
+    return value(mask, types.int64, value), generate
+
+
 @functools.cache
 def lanes(itemsize: int) -> int:
     """Numbers of this many bytes in one vector."""

@@ -1,0 +1,85 @@
+"""What is done number by number, in one pass over memory each: ReLU both ways, and the sum of two arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Array, empty_like, is_channels_last
+from ..dispatch import replaces
+from .compiling import kernel
+from .host import lanes
+from .rows import share_numbers
+from .vector import load, store, store_positive, where_mask, where_positive
+
+LANES4, LANES8 = lanes(4), lanes(8)
+
+
+@kernel
+def rectify_numbers(x, y, mask, first, last):
+    """mask = not x <= 0, y = x where it is so and else 0, for the numbers first..last-1. A NaN is not <= 0, and passes."""
+    L = LANES4 if x.itemsize == 4 else LANES8
+    whole = last - (last - first) % L
+    for i in range(first, whole, L):
+        v = load(x, i)
+        store_positive(mask, i, v)
+        store(y, i, where_positive(v, v))
+    nothing = x.dtype.type(0)
+    for i in range(whole, last):
+        passes = not x[i] <= 0
+        mask[i] = passes
+        y[i] = x[i] if passes else nothing
+
+
+@kernel
+def gate_numbers(dy, mask, dx, first, last):
+    """dx = dy where the mask is true, else 0, for the numbers first..last-1."""
+    L = LANES4 if dy.itemsize == 4 else LANES8
+    whole = last - (last - first) % L
+    for i in range(first, whole, L):
+        store(dx, i, where_mask(mask, i, load(dy, i)))
+    nothing = dy.dtype.type(0)
+    for i in range(whole, last):
+        dx[i] = dy[i] if mask[i] else nothing
+
+
+def in_a_row(x: Array) -> Array:
+    """The memory of a C-contiguous or channels-last array as one row."""
+    return x.transpose(0, 2, 3, 1).reshape(-1) if is_channels_last(x) else x.reshape(-1)
+
+
+def alike(*arrays: Array) -> bool:
+    """Whether the memory of all is without gaps and in the same order, and not empty."""
+    channels_last = is_channels_last(arrays[0])
+    return arrays[0].size > 0 and all(
+        is_channels_last(array) if channels_last else array.flags.c_contiguous for array in arrays
+    )
+
+
+def supported(x: Array, other: Array | None = None) -> bool:
+    """Whether the kernels take these arrays; `other` is a mask, or has x's dtype."""
+    arrays = (x,) if other is None else (x, other)
+    return x.dtype in (np.float32, np.float64) and alike(*arrays) and arrays[-1].dtype in (x.dtype, np.bool_)
+
+
+@replaces("cpu", when=supported)
+def rectify(x: Array) -> tuple[Array, Array]:
+    """As the readable form: y and the mask, of any shape."""
+    y, mask = empty_like(x), empty_like(x, np.bool_)
+    numbers, out, passed = in_a_row(x), in_a_row(y), in_a_row(mask)
+    share_numbers(lambda first, last: rectify_numbers(numbers, out, passed, first, last), x.size, 2 * x.nbytes)
+    return y, mask
+
+
+@replaces("cpu", when=supported)
+def gate(dy: Array, mask: Array) -> Array:
+    """As the readable form: dx of any shape."""
+    dx = empty_like(dy)
+    numbers, passed, out = in_a_row(dy), in_a_row(mask), in_a_row(dx)
+    share_numbers(lambda first, last: gate_numbers(numbers, passed, out, first, last), dy.size, 2 * dy.nbytes)
+    return dx
+
+
+@replaces("cpu", when=supported)
+def total(a: Array, b: Array) -> Array:
+    """As the readable form: a + b of any shape. NumPy's loop is as fast as memory; what it lacked is memory that was used before."""
+    return np.add(a, b, out=empty_like(a))
