@@ -44,16 +44,17 @@ def in_chunks(work: Callable[[int, int], object], total: int) -> None:
     if workers < 2:
         work(0, total)
         return
-    numbers = iter(range(total))
+    pieces = min(4 * workers, total)  # a few each, so that a thread that was held up does not keep the others waiting
+    ranges = iter([(piece * total // pieces, (piece + 1) * total // pieces) for piece in range(pieces)])
     lock = threading.Lock()
 
     def drain() -> None:
         while True:
             with lock:
-                number = next(numbers, None)
-            if number is None:
+                piece = next(ranges, None)
+            if piece is None:
                 return
-            work(number, number + 1)
+            work(*piece)
 
     others = [_workers(workers - 1, os.getpid()).submit(drain) for _ in range(workers - 1)]
     try:

@@ -51,7 +51,9 @@ def zeros(dtype: Any) -> ir.Constant:
 
 
 def address(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """The LLVM pointer to the first element of a contiguous array."""
+    """The LLVM pointer to the first element of a contiguous array; an array with strides would be read as if it had none."""
+    if array_type.layout != "C":
+        raise numba.errors.TypingError(f"{array_type} came: a contiguous array is wanted")
     return context.make_array(array_type)(context, builder, array).data
 
 
