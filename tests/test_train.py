@@ -37,6 +37,7 @@ ROWS = {  # what a resume must keep: momentum, Adam's moments and step count, dr
         {"zero_init_residual": True},
         {},
     ),
+    "unfused": (dataclasses.replace(SETTINGS, fuse=False), {"dropout": 0.2}, {}),
     "endless": (dataclasses.replace(SETTINGS, epochs=10, steps=5), {"dropout": 0.2}, {"endless": True}),
 }
 
@@ -171,7 +172,8 @@ BREAKS = {  # what becomes infinite -> where the error must say it appeared
 def test_a_nan_stops_the_run_and_names_layer_and_step(name: str, tmp_path: Path) -> None:
     spoil, where = BREAKS[name]
     model, run = make({"dropout": 0.3}), RunFolder(tmp_path)
-    records = train(model, load("shapes", **DATA), SETTINGS, run=run)
+    settings = dataclasses.replace(SETTINGS, fuse=name != "backward")  # a spoilt layer is passed over by a unit
+    records = train(model, load("shapes", **DATA), settings, run=run)
     while next(records)["step"] < 2:
         pass
     spoil(model)

@@ -10,6 +10,7 @@ from tinyresnet_kernels import Array, array_module
 
 from . import layers
 from .errors import InputError
+from .fuse import fuse
 from .layers import Chain, Layer, Param, Residual
 from .loss import softmax_cross_entropy
 from .observe import observe
@@ -42,6 +43,7 @@ __all__ = [
     "array_module",
     "build",
     "clip_grad_norm",
+    "fuse",
     "layers",
     "load",
     "load_model",

@@ -15,6 +15,7 @@ from .data.augment import Augment
 from .data.batches import Batch, eval_batches, prefetch, steps_per_epoch, train_batches
 from .errors import InputError, unknown
 from .evaluate import evaluate
+from .fuse import fuse
 from .layers import Layer
 from .loss import softmax_cross_entropy
 from .nonfinite import NonFiniteError, first_nonfinite
@@ -45,6 +46,7 @@ class Settings:
     label_smoothing: float = 0.0
     augment: Augment = field(default_factory=Augment)
     seed: int = 0
+    fuse: bool = True  # run blocks as units (see `fuse.py`): the same network, faster
     save_seconds: float = 60.0  # a checkpoint after each epoch, and within one when this much time has passed
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class Trainer:
         about: dict[str, Any],
     ) -> None:
         self.model, (self.train_set, self.test_set), self.settings, self.run = model, data, settings, run
+        self.network: Layer = fuse(model) if settings.fuse else model  # the same parameters either way
         config = model.config
         for what, has, wants in (
             ("classes", len(self.train_set.classes), config.num_classes),
@@ -195,10 +198,10 @@ class Trainer:
         lr = learning_rate(self.schedule, settings.lr, progress.step, self.steps, settings.warmup)
         self.optimiser.zero_grad()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is looked for below
-            logits, cache = model.forward(batch.x, train=True)
+            logits, cache = self.network.forward(batch.x, train=True)
             smoothing = settings.label_smoothing
             loss, dlogits = softmax_cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-            model.backward(dlogits, cache)
+            self.network.backward(dlogits, cache)
             norm = clip_grad_norm(self.optimiser.params.items(), settings.clip or float("inf"))
             if not np.isfinite(loss) or not np.isfinite(norm):
                 set_rng_states(model, dropout)
@@ -226,7 +229,7 @@ class Trainer:
         """Measure the test set, keep the best weights, and start the next epoch's sums."""
         progress = self.progress
         batches = eval_batches(self.test_set, batch_size=256, mean=self.train_set.mean, std=self.train_set.std)
-        measured = evaluate(self.model, batches, self.test_set.classes)
+        measured = evaluate(self.network, batches, self.test_set.classes)
         if measured.top1 > progress.best_top1:
             progress.best_top1 = measured.top1
             if self.run is not None:

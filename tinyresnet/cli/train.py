@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--steps", type=int, metavar="N", help="stop after N updates, instead of --epochs")
     run.add_argument("--seed", type=int, metavar="N", help="first weights, order and augmentation (default: 0)")
     run.add_argument("--save-seconds", type=float, metavar="S", help="longest time between checkpoints (default: 60)")
+    run.add_argument(
+        "--no-fuse", dest="fuse", action="store_const", const=False, help="run the readable layers one by one; slower"
+    )
     run.add_argument("--json", action="store_true", help="print every record as a line of JSON")
 
     model = parser.add_argument_group("the network")

@@ -1,7 +1,7 @@
 """One visit to each unit of a batch: its input is brought into scratch, multiplied there, and its output finished while still in cache.
 
-On the way in (`fill`) nothing is done, or the batch norm and ReLU that come before, or a batch norm's gradient. On the way out nothing, or the
-statistics that the batch norm behind needs, or the mask, the sum with the shortcut's gradient, and the two sums that the batch norm
+On the way in (`fill`) nothing is done, or the batch norm and ReLU that come before, or a batch norm's gradient. On the way out nothing, or
+the statistics that the batch norm behind needs, or the mask, the sum with the shortcut's gradient, and the two sums that the batch norm
 before needs. So a batch norm costs no pass over memory of its own.
 """
 
