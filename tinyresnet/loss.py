@@ -18,7 +18,6 @@ class CrossEntropyCache(NamedTuple):
     counted: int
 
 
-@accelerated
 def softmax_cross_entropy_forward(
     logits: Array, labels: Array, *, label_smoothing: float = 0.0, ignore_index: int = -100
 ) -> tuple[Array, CrossEntropyCache]:
@@ -28,29 +27,37 @@ def softmax_cross_entropy_forward(
     smoothing s mixes in the uniform one: target = (1 - s) target + s/K (Szegedy et al. 2016, section 7).
     Raises InputError on shapes and dtypes that do not fit, on labels outside 0..K-1, and if no row counts (N = 0 or all ignored).
     """
-    xp = array_module(logits)
     target, row_counts = target_distribution(logits, labels, label_smoothing, ignore_index)
     counted = int(row_counts.sum())
     if counted == 0:
         raise InputError(
             f"softmax_cross_entropy: no row of logits {logits.shape} counts: at least one label that is not ignored is wanted"
         )
-    shifted = logits - logits.real.max(
-        axis=1, keepdims=True
-    )  # the largest becomes 0: exp cannot overflow, p stays the same
-    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -xp.where(target == 0, 0, target * log_p).sum() / counted  # 0 log 0 is 0 here
-    return loss, CrossEntropyCache(xp.exp(log_p), target, counted)
+    p, losses = cross_entropy_rows(logits, target)
+    return losses.sum() / counted, CrossEntropyCache(p, target, counted)
 
 
-@accelerated
 def softmax_cross_entropy_backward(dloss: Array, cache: CrossEntropyCache) -> Array:
     """dlogits (N, K) = dloss (p - target) / counted, and 0 in ignored rows. (For target rows that sum to 1, as all do.)"""
     p, target, counted = cache
     checks.upstream("softmax_cross_entropy_backward", dloss, (), p, "dloss")
+    return cross_entropy_gradient_rows(p, target, dloss / counted)
+
+
+@accelerated
+def cross_entropy_rows(logits: Array, target: Array) -> tuple[Array, Array]:
+    """p (N, K), and the loss of each row (N,)."""
+    xp = array_module(logits)
+    shifted = logits - logits.real.max(axis=1, keepdims=True)  # the largest is 0: exp cannot overflow, p stays the same
+    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+    return xp.exp(log_p), -xp.where(target == 0, 0, target * log_p).sum(axis=1)  # 0 log 0 is 0 here
+
+
+@accelerated
+def cross_entropy_gradient_rows(p: Array, target: Array, factor: Array) -> Array:
+    """dlogits (N, K) = factor (p - target), and 0 in ignored rows."""
     row_counts = (target != 0).any(axis=1, keepdims=True)  # False for an ignored row
-    dlogits: Array = array_module(p).where(row_counts, p - target, 0) * (dloss / counted)
-    return dlogits
+    return array_module(p).where(row_counts, p - target, 0) * factor  # type: ignore[no-any-return]
 
 
 def softmax_cross_entropy(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tinyresnet_kernels import Array, array_module
+from tinyresnet_kernels import Array, accelerated, array_module
 
 from .errors import InputError
 from .layers import Param
@@ -86,10 +86,19 @@ class SGD(Optimiser):
 
     def update(self, param: Param, lr: float, decay: float, *state: Array) -> None:
         (velocity,) = state
-        grad = param.grad + decay * param.data if decay else param.grad
-        velocity *= self.momentum
-        velocity += grad
-        param.data -= lr * (grad + self.momentum * velocity if self.nesterov else velocity)
+        sgd_update(param.data, param.grad, velocity, lr, decay, self.momentum, self.nesterov)
+
+
+@accelerated
+def sgd_update(
+    data: Array, grad: Array, velocity: Array, lr: float, decay: float, momentum: float, nesterov: bool
+) -> None:
+    """Move data and velocity, in place."""
+    if decay:
+        grad = grad + decay * data
+    velocity *= momentum
+    velocity += grad
+    data -= lr * (grad + momentum * velocity if nesterov else velocity)
 
 
 class AdamW(Optimiser):
@@ -116,12 +125,29 @@ class AdamW(Optimiser):
         self.betas, self.eps = betas, eps
 
     def update(self, param: Param, lr: float, decay: float, *state: Array) -> None:
-        (m, v), (beta1, beta2) = state, self.betas
-        m += (1 - beta1) * (param.grad - m)
-        v += (1 - beta2) * (param.grad * param.grad - v)
-        scale = math.sqrt(1 - beta2**self.steps)
-        param.data *= 1 - lr * decay
-        param.data -= lr / (1 - beta1**self.steps) * m / (v**0.5 / scale + self.eps)
+        m, v = state
+        adamw_update(param.data, param.grad, m, v, lr, decay, *self.betas, self.eps, self.steps)
+
+
+@accelerated
+def adamw_update(
+    data: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    lr: float,
+    decay: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    steps: int,
+) -> None:
+    """Move data, m and v for the step number `steps` (from 1), in place."""
+    m += (1 - beta1) * (grad - m)
+    v += (1 - beta2) * (grad * grad - v)
+    scale = math.sqrt(1 - beta2**steps)
+    data *= 1 - lr * decay
+    data -= lr / (1 - beta1**steps) * m / (v**0.5 / scale + eps)
 
 
 def clip_grad_norm(named_params: Iterable[tuple[str, Param]], max_norm: float) -> float:

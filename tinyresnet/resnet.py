@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinyresnet_kernels import Array, form, like_memory, preferred_memory
+
 from .errors import InputError, unknown
 from .layers import (
     BatchNorm2d,
@@ -26,6 +28,7 @@ from .layers import (
     MaxPool2d,
     ReLU,
     Residual,
+    checks,
 )
 from .layers.norm import zero_init
 from .layers.shortcut import shortcut
@@ -104,6 +107,16 @@ class ResNet(Chain):
     def __init__(self, children: dict[str, Layer], config: Config, picture_size: int) -> None:
         super().__init__(children)
         self.config, self.picture_size = config, picture_size
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, dict[str, Any]]:
+        """Logits (N, num_classes) of pictures x (N, C, H, W), which are brought once into the memory layout that the kernels like."""
+        checks.array(self.config.name, "x", x, "N C H W")
+        y, cache = super().forward(preferred_memory(x), train=train)
+        return y, cache | {"x": form(x)}
+
+    def backward(self, dy: Array, cache: dict[str, Any]) -> Array:
+        """dx (N, C, H, W), in x's memory layout."""
+        return like_memory(super().backward(dy, cache), cache["x"])
 
     def __str__(self) -> str:
         from .summary import summary

@@ -3,6 +3,7 @@
 from .arrays import Array, Form, array_module, empty_memory, form, is_channels_last, like_memory
 from .dispatch import accelerated, available, replaces, use
 from .im2col import Pair, col2im, im2col, output_size, pair
+from .layout import preferred_memory
 
 __all__ = [
     "Array",
@@ -19,6 +20,7 @@ __all__ = [
     "like_memory",
     "output_size",
     "pair",
+    "preferred_memory",
     "replaces",
     "use",
 ]

@@ -37,22 +37,21 @@ def form(x: Array) -> Form:
     return Form(x.shape, x.dtype, is_channels_last(x))
 
 
-def empty_memory(shape: tuple[int, ...], like: Array, *, channels_last: bool) -> Array:
-    """An array of this shape (N, C, H, W) and of `like`'s kind and dtype, not yet filled, in the layout asked for."""
+def empty_memory(
+    shape: tuple[int, ...], like: Array, *, channels_last: bool, dtype: npt.DTypeLike | None = None
+) -> Array:
+    """An array of this shape (N, C, H, W) and of `like`'s kind and dtype (if no other is given), not filled, in the layout asked for."""
     empty = pool.empty if array_module(like) is np else array_module(like).empty
+    dtype = like.dtype if dtype is None else dtype
     if not channels_last:
-        return empty(shape, like.dtype)
+        return empty(shape, dtype)
     N, C, H, W = shape
-    return empty((N, H, W, C), like.dtype).transpose(0, 3, 1, 2)
+    return empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
 def empty_like(x: Array, dtype: npt.DTypeLike | None = None) -> Array:
-    """A NumPy array of x's shape, dtype (if no other is given) and memory layout, channels-last or C-contiguous, not yet filled."""
-    dtype = x.dtype if dtype is None else dtype
-    if not is_channels_last(x):
-        return pool.empty(x.shape, dtype)
-    N, C, H, W = x.shape
-    return pool.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+    """An array like x in shape, kind, memory layout (channels-last or C-contiguous) and dtype (if no other is given), not filled."""
+    return empty_memory(x.shape, x, channels_last=is_channels_last(x), dtype=dtype)
 
 
 def like_memory(y: Array, x: Array | Form) -> Array:

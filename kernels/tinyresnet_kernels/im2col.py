@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from .arrays import Array, array_module
+from .dispatch import accelerated
 
 Pair: TypeAlias = tuple[int, int]
 
@@ -46,6 +47,7 @@ def windows(x: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Array:
     return view  # type: ignore[no-any-return]
 
 
+@accelerated
 def im2col(x: Array, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilation: Pair = (1, 1)) -> Array:
     """Columns (N, C*KH*KW, OH*OW) of x (N, C, H, W), zero-padded; rows run c, then kernel row, then kernel column."""
     xp = array_module(x)
@@ -55,6 +57,7 @@ def im2col(x: Array, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), di
     return view.reshape(N, C * KH * KW, OH * OW)
 
 
+@accelerated
 def col2im(
     cols: Array,
     shape: tuple[int, ...],

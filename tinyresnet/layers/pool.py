@@ -33,7 +33,6 @@ class MaxPoolCache(NamedTuple):
     pad: Pair
 
 
-@accelerated
 def max_pool_forward(
     x: Array, *, kernel: int | Pair, stride: int | Pair, pad: int | Pair = 0
 ) -> tuple[Array, MaxPoolCache]:
@@ -41,23 +40,40 @@ def max_pool_forward(
 
     The first maximum wins a tie, a NaN wins over all. Complex x is judged by its real part. Raises InputError if 2 pad > kernel.
     """
-    xp = array_module(x)
     kernel, stride, pad = pool_settings("max_pool", x, kernel, stride, pad)
-    padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])), constant_values=-xp.inf)
-    view = windows(padded, kernel, stride, (1, 1))
+    y, winner = window_maxima(x, kernel, stride, pad)
+    return y, MaxPoolCache(winner, form(x), kernel, stride, pad)
+
+
+def max_pool_backward(dy: Array, cache: MaxPoolCache) -> Array:
+    """dx (N, C, H, W): each winner gets its window's dy (N, C, OH, OW); who wins in several windows gets their sum."""
+    winner, x, kernel, stride, pad = cache
+    checks.upstream("max_pool_backward", dy, winner.shape, x)
+    return window_maxima_gradient(dy, winner, x, kernel, stride, pad)
+
+
+@accelerated
+def window_maxima(x: Array, kernel: Pair, stride: Pair, pad: Pair) -> tuple[Array, Array]:
+    """y and winner (N, C, OH, OW) of x (N, C, H, W)."""
+    xp = array_module(x)
+    border = ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1]))
+    view = windows(xp.pad(x, border, constant_values=-xp.inf), kernel, stride, (1, 1))
     N, C, KH, KW, OH, OW = view.shape
     candidates = view.reshape(N, C, KH * KW, OH, OW)
     winner = candidates.real.argmax(axis=2)
     y = xp.take_along_axis(candidates, winner[:, :, None], axis=2)[:, :, 0]
-    return like_memory(y, x), MaxPoolCache(winner, form(x), kernel, stride, pad)
+    inside = windows(xp.pad(xp.ones((1, 1, *x.shape[2:]), bool), border), kernel, stride, (1, 1))
+    first_inside = inside.reshape(KH * KW, OH, OW).argmax(
+        axis=0
+    )  # wins where all of a window is -inf, like its padding
+    winner = xp.where(y.real == -xp.inf, first_inside, winner).astype(xp.int32)
+    return like_memory(y, x), winner
 
 
 @accelerated
-def max_pool_backward(dy: Array, cache: MaxPoolCache) -> Array:
-    """dx (N, C, H, W): each winner gets its window's dy (N, C, OH, OW); who wins in several windows gets their sum."""
+def window_maxima_gradient(dy: Array, winner: Array, x: Form, kernel: Pair, stride: Pair, pad: Pair) -> Array:
+    """dx (N, C, H, W) for dy and winner (N, C, OH, OW)."""
     xp = array_module(dy)
-    winner, x, kernel, stride, pad = cache
-    checks.upstream("max_pool_backward", dy, winner.shape, x)
     N, C, OH, OW = winner.shape
     place = xp.arange(kernel[0] * kernel[1])[:, None, None]
     cols = xp.where(winner[:, :, None] == place, dy[:, :, None], 0)  # (N, C, KH*KW, OH, OW): dy where it won, else 0
@@ -73,38 +89,44 @@ class AvgPoolCache(NamedTuple):
     pad: Pair
 
 
-@accelerated
 def avg_pool_forward(
     x: Array, *, kernel: int | Pair, stride: int | Pair, pad: int | Pair = 0
 ) -> tuple[Array, AvgPoolCache]:
     """y (N, C, OH, OW): the mean over each window of x (N, C, H, W); padding counts as zeros, as in PyTorch's default."""
-    xp = array_module(x)
     kernel, stride, pad = pool_settings("avg_pool", x, kernel, stride, pad)
-    padded = xp.pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
-    y = windows(padded, kernel, stride, (1, 1)).mean(axis=(2, 3))
-    return like_memory(y, x), AvgPoolCache(form(x), kernel, stride, pad)
+    return window_means(x, kernel, stride, pad), AvgPoolCache(form(x), kernel, stride, pad)
 
 
-@accelerated
 def avg_pool_backward(dy: Array, cache: AvgPoolCache) -> Array:
     """dx (N, C, H, W): every pixel of a window gets dy / (KH*KW)."""
-    x, (KH, KW), stride, pad = cache
-    N, C, H, W = x.shape
-    OH, OW = (output_size(*axis, 1) for axis in zip((H, W), (KH, KW), stride, pad, strict=True))
-    checks.upstream("avg_pool_backward", dy, (N, C, OH, OW), x)
-    share = dy[:, :, None] / (KH * KW)
-    cols = array_module(dy).broadcast_to(share, (N, C, KH * KW, OH, OW))
-    return like_memory(col2im(cols.reshape(N, C * KH * KW, OH * OW), x.shape, (KH, KW), stride, pad), x)
+    x, kernel, stride, pad = cache
+    OH, OW = (output_size(*axis, 1) for axis in zip(x.shape[2:], kernel, stride, pad, strict=True))
+    checks.upstream("avg_pool_backward", dy, (*x.shape[:2], OH, OW), x)
+    return window_means_gradient(dy, x, kernel, stride, pad)
 
 
 @accelerated
+def window_means(x: Array, kernel: Pair, stride: Pair, pad: Pair) -> Array:
+    """y (N, C, OH, OW) of x (N, C, H, W)."""
+    padded = array_module(x).pad(x, ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
+    return like_memory(windows(padded, kernel, stride, (1, 1)).mean(axis=(2, 3)), x)
+
+
+@accelerated
+def window_means_gradient(dy: Array, x: Form, kernel: Pair, stride: Pair, pad: Pair) -> Array:
+    """dx (N, C, H, W) for dy (N, C, OH, OW)."""
+    (N, C, OH, OW), (KH, KW) = dy.shape, kernel
+    share = dy[:, :, None] / (KH * KW)
+    cols = array_module(dy).broadcast_to(share, (N, C, KH * KW, OH, OW))
+    return like_memory(col2im(cols.reshape(N, C * KH * KW, OH * OW), x.shape, kernel, stride, pad), x)
+
+
 def global_avg_pool_forward(x: Array) -> tuple[Array, Form]:
     """y (N, C, 1, 1): the mean over the pixels of each channel of x (N, C, H, W); the cache is x's form."""
     checks.array("global_avg_pool", "x", x, "N C H W")
-    return like_memory(x.mean(axis=(2, 3), keepdims=True), x), form(x)
+    return picture_means(x), form(x)
 
 
-@accelerated
 def global_avg_pool_backward(dy: Array, cache: Form) -> Array:
     """dx (N, C, H, W): every pixel gets dy / (H*W)."""
     N, C, H, W = cache.shape
@@ -112,6 +134,12 @@ def global_avg_pool_backward(dy: Array, cache: Form) -> Array:
     dx = empty_memory(cache.shape, dy, channels_last=cache.channels_last)
     dx[...] = dy / (H * W)
     return dx
+
+
+@accelerated
+def picture_means(x: Array) -> Array:
+    """y (N, C, 1, 1) of x (N, C, H, W)."""
+    return like_memory(x.mean(axis=(2, 3), keepdims=True), x)
 
 
 def pool_settings(

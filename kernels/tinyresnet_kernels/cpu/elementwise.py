@@ -1,4 +1,4 @@
-"""What is done number by number, in one pass over memory each: ReLU both ways, and the sum of two arrays."""
+"""What is done number by number, in one pass over memory each: ReLU both ways, the sum of two arrays, and a change of memory layout."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from ..arrays import Array, empty_like, is_channels_last
 from ..dispatch import replaces
 from .compiling import kernel
+from .conv import channels_last
 from .host import lanes
 from .rows import share_numbers
 from .vector import load, store, store_positive, where_mask, where_positive
@@ -47,18 +48,16 @@ def in_a_row(x: Array) -> Array:
     return x.transpose(0, 2, 3, 1).reshape(-1) if is_channels_last(x) else x.reshape(-1)
 
 
-def alike(*arrays: Array) -> bool:
-    """Whether the memory of all is without gaps and in the same order, and not empty."""
-    channels_last = is_channels_last(arrays[0])
-    return arrays[0].size > 0 and all(
-        is_channels_last(array) if channels_last else array.flags.c_contiguous for array in arrays
+def supported(x: Array, mask: Array | None = None) -> bool:
+    """Whether the kernels take these arrays: float32 or float64, of one shape, not empty, without gaps and in the same order."""
+    if x.dtype not in (np.float32, np.float64) or x.size == 0 or not (is_channels_last(x) or x.flags.c_contiguous):
+        return False
+    return mask is None or (
+        mask.dtype == np.bool_
+        and mask.shape == x.shape
+        and is_channels_last(mask) == is_channels_last(x)
+        and (is_channels_last(x) or mask.flags.c_contiguous)
     )
-
-
-def supported(x: Array, other: Array | None = None) -> bool:
-    """Whether the kernels take these arrays; `other` is a mask, or has x's dtype."""
-    arrays = (x,) if other is None else (x, other)
-    return x.dtype in (np.float32, np.float64) and alike(*arrays) and arrays[-1].dtype in (x.dtype, np.bool_)
 
 
 @replaces("cpu", when=supported)
@@ -79,7 +78,13 @@ def gate(dy: Array, mask: Array) -> Array:
     return dx
 
 
-@replaces("cpu", when=supported)
+@replaces("cpu", when=lambda a, b: a.shape == b.shape and a.dtype == b.dtype)
 def total(a: Array, b: Array) -> Array:
     """As the readable form: a + b of any shape. NumPy's loop is as fast as memory; what it lacked is memory that was used before."""
     return np.add(a, b, out=empty_like(a))
+
+
+@replaces("cpu", when=lambda x: x.dtype in (np.float32, np.float64) and x.ndim == 4 and x.size > 0)
+def preferred_memory(x: Array) -> Array:
+    """x (N, C, H, W) in channels-last memory."""
+    return channels_last(x)

@@ -13,7 +13,7 @@ from ..dispatch import replaces
 from .compiling import kernel
 from .conv import flat
 from .host import lanes
-from .rows import rows_of, share
+from .rows import is_flat, rows_of, share
 from .vector import add, load, multiply, multiply_add, spread, store, subtract, zero
 
 LANES4, LANES8 = lanes(4), lanes(8)
@@ -96,18 +96,15 @@ def gradient_rows(dy, x, mean, scale, by_mean, by_variance, length, dx, first, l
 
 
 def supported(*arrays: Array) -> bool:
-    """Whether the kernels take these arrays: all float32 or all float64, the pictures channels-last, and not empty."""
+    """Whether the kernels take these arrays: all float32 or all float64; pictures of one shape, channels-last, not empty; vectors (C,)."""
     x = arrays[0]
-    return (
-        x.dtype in (np.float32, np.float64)
-        and x.size > 0
-        and all(array.dtype == x.dtype and (array.ndim != 4 or is_flat(array)) for array in arrays)
+    if x.dtype not in (np.float32, np.float64) or x.size == 0:
+        return False
+    return all(
+        array.dtype == x.dtype
+        and (array.shape == x.shape and is_flat(array) if array.ndim == 4 else len(array) == x.shape[1])
+        for array in arrays
     )
-
-
-def is_flat(x: Array) -> bool:
-    """Whether the memory of x runs N, H, W, C (where C or H*W is 1, that of a C-contiguous x does so too)."""
-    return bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)
 
 
 @replaces("cpu", when=supported)

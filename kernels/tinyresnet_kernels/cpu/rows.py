@@ -20,7 +20,7 @@ from .threads import in_chunks
 BLOCK = 2  # vectors whose sums a kernel keeps in registers at a time: a row holds a multiple of them
 PIECE_BYTES = 1 << 16  # what is read twice stays in the second-level cache in between
 LEAST_ROWS = 8  # of a piece, if its rows are long
-ALONE_BYTES = 1 << 17  # below this much work, waking another thread costs more than it brings
+ALONE_BYTES = 1 << 20  # below this much work, waking another thread costs more than it brings
 
 
 class Rows(NamedTuple):
@@ -56,6 +56,11 @@ class Rows(NamedTuple):
     def per_channel(self, parts: Array) -> Array:
         """Numbers for the places of rows (..., length) as (rows of all parts, C) in float64."""
         return parts.reshape(-1, self.channels).astype(np.float64)
+
+
+def is_flat(x: Array) -> bool:
+    """Whether the memory of x runs N, H, W, C (where C or H*W is 1, that of a C-contiguous x does so too)."""
+    return bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)
 
 
 def rows_of(x: Array) -> Rows:
