@@ -1,18 +1,12 @@
-"""im2col and col2im.
-
-The first is NumPy's own copy, some pictures on each thread: no loop of ours was faster. The second adds into a picture
-while it is in cache.
-"""
+"""col2im, adding into a picture while it is in cache. im2col has no kernel: NumPy's own copy is as fast as any loop of ours was."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from ..arrays import Array, empty_memory
 from ..dispatch import replaces
-from ..im2col import Pair, output_size, windows
+from ..im2col import Pair, output_size
 from .compiling import inline, kernel
 from .host import lanes
 from .rows import share
@@ -68,25 +62,9 @@ def add_columns(cols, x, sizes, first, last):
                 add_run(cols, o, x, at, SW, ow_to - ow_from)
 
 
-def supported(x: Array, *settings: object) -> bool:
-    """Whether the kernels take this array: float32 or float64, and not empty. Any memory layout: it is copied if need be."""
-    return x.dtype in (np.float32, np.float64) and x.size > 0
-
-
-@replaces("cpu", when=supported)
-def im2col(x: Array, kernel: Pair, stride: Pair = (1, 1), pad: Pair = (0, 0), dilation: Pair = (1, 1)) -> Array:
-    """As the readable form: columns (N, C*KH*KW, OH*OW)."""
-    N, C, H, W = x.shape
-    OH, OW = (output_size(*axis) for axis in zip((H, W), kernel, stride, pad, dilation, strict=True))
-    cols = empty_memory((N, C * math.prod(kernel), OH * OW), x, channels_last=False)
-    places = cols.reshape(N, C, *kernel, OH, OW)
-
-    def work(first: int, last: int) -> None:
-        padded = np.pad(x[first:last], ((0, 0), (0, 0), (pad[0], pad[0]), (pad[1], pad[1])))
-        places[first:last] = windows(padded, kernel, stride, dilation)
-
-    share(work, N, cols.nbytes)
-    return cols
+def supported(cols: Array, *settings: object) -> bool:
+    """Whether the kernel takes this array: float32 or float64, and not empty. Any memory layout: it is copied if need be."""
+    return cols.dtype in (np.float32, np.float64) and cols.size > 0
 
 
 @replaces("cpu", when=supported)
