@@ -187,6 +187,15 @@ def _block(name: str, model: str, path: str, torch: Torch, *x_shapes: Shape, wid
     return Case(name, make, x_shapes, torch)
 
 
+def _fused(name: str, model: str, path: str, torch: Torch, *x_shapes: Shape, **settings: Any) -> Case:
+    """A block as units, after an identity of names: its layers are called 0.conv1 and so on."""
+
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        return tr.fuse(Chain({"0": tr.build(model, width=3, rng=rng, dtype=dtype, **settings)[path]}))
+
+    return Case(name, make, x_shapes, torch)
+
+
 def _max_pool(name: str, *x_shapes: Shape, kernel: Any, stride: Any = None, pad: Any = 0, ties: bool = False) -> Case:
     return Case(
         name,
@@ -322,6 +331,10 @@ LAYERS = (
     _block("plain block", "plain20", "layer2.0", _basic("plain", 2), (2, 3, 5, 4)),
     _block("pre-activation block", "preact_resnet20", "layer2.0", _preact, (2, 3, 5, 4)),
     _block("bottleneck block", "resnet50", "layer2.0", _bottleneck, (2, 8, 6, 5), width=2),
+    _fused("units: residual block, identity", "resnet20", "layer1.0", _basic("", 1, "0."), (2, 3, 4, 5)),
+    _fused("units: residual block, shortcut A", "resnet20", "layer2.0", _basic("A", 2, "0."), (3, 3, 5, 4)),
+    _fused("units: residual block, shortcut B", "resnet20", "layer2.0", _basic("B", 2, "0."), (2, 3, 6, 5), shortcut="B"),
+    _fused("units: plain block", "plain20", "layer2.0", _basic("plain", 2, "0."), (2, 3, 5, 4)),
     Case(
         "resnet20, narrow",
         lambda rng, dtype: tr.build("resnet20", width=2, num_classes=5, rng=rng, dtype=dtype),

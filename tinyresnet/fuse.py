@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tinyresnet_kernels import Array, array_module
+from tinyresnet_kernels import Array, array_module, like_memory
 
 from .errors import InputError
-from .layers import BatchNorm2d, Chain, Conv2d, Layer, ReLU, Residual
+from .layers import BatchNorm2d, Chain, Conv2d, Layer, ReLU, Residual, checks
+from .layers.conv import ConvCache, conv2d_shape
 from .units import Pending, close, conv_unit_backward, conv_unit_forward, settle
 
 
@@ -40,6 +41,9 @@ class Unit:
     ) -> tuple[Pending, UnitCache]:
         """The pending output, and the cache."""
         conv, norm = self.conv, self.norm
+        N, _, OH, OW = conv2d_shape(ConvCache(before.x, conv.weight.data, None, conv.stride, conv.pad, (1, 1), 1))
+        if train and N * OH * OW < 2:
+            raise InputError(f"batch_norm: {N} x {OH} x {OW} values per channel: at least 2 are wanted in training")
         y, z, moments = conv_unit_forward(*before, conv.weight.data, conv.stride, conv.pad, keep, train)
         mean, var = moments if moments is not None else (norm.running_mean.copy(), norm.running_var.copy())
         if train:
@@ -120,18 +124,19 @@ class Units(Layer):
                 pending = pending._replace(shortcut=shortcut)
             caches.append((unit_caches, shortcut_cache))
         y = settle(*pending)
-        return y, [y, *caches]
+        return like_memory(y, x), [y, *caches]
 
     def backward(self, dy: Array, cache: list[Any]) -> Array:
         """dx (N, C, H, W), for dy (N, O, OH, OW)."""
         y, *caches = cache
-        last = caches[-1][0][-1]
+        first, last = caches[0][0][0], caches[-1][0][-1]
+        checks.upstream("units_backward", dy, y.shape, y)
         g, sums = close(dy, y, last.y, last.mean)
         for block, (unit_caches, shortcut_cache) in zip(reversed(self.blocks), reversed(caches), strict=True):
             by_shortcut = block.shortcut.backward(g, shortcut_cache) if block.shortcut is not None else None
             for i, (unit, unit_cache) in reversed(list(enumerate(zip(block.units, unit_caches, strict=True)))):
                 g, sums = unit.backward(g, sums, unit_cache, by_shortcut if i == 0 else None)
-        return g
+        return like_memory(g, first.before.x)
 
 
 class Fused(Layer):
