@@ -47,4 +47,4 @@ def test_training_steps(optimiser: str) -> None:
 
 
 def test_vectors_stay_small() -> None:
-    assert sum(file.stat().st_size for file in HERE.glob("*.safetensors")) < 300_000
+    assert sum(file.stat().st_size for file in HERE.glob("*.safetensors")) < 400_000
