@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 HELP = "check every gradient, train a plain and a residual network side by side, write report.html"
 EXAMPLE = """\
 examples:
-  tinyresnet demo                          two to four minutes; then open report.html
+  tinyresnet demo                          about a minute; then open report.html
   tinyresnet demo --depth 20 --steps 600   shallower and longer
 """
 GOOD = 1e-7  # the checks measure to about 1e-10; a real mistake shows as 1e-3 or more
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--depth", type=int, default=32, metavar="D", help="layers: 20, 32, 44, 56 or 110 (default: 32)"
     )
     parser.add_argument("--width", type=int, default=8, metavar="C", help="channels of the first stage (default: 8)")
-    parser.add_argument("--steps", type=int, default=300, metavar="N", help="updates of each network (default: 300)")
+    parser.add_argument("--steps", type=int, default=400, metavar="N", help="updates of each network (default: 400)")
     parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="pictures a step (default: 64)")
     parser.add_argument("--data", default="shapes", metavar="SPEC", help="a source or a path (default: shapes)")
     parser.add_argument(
