@@ -66,9 +66,10 @@ def make_plan(
         starts.append((at, count, walk.row, at + 2 * group * count, taps, walk.run, weights))
         at += 2 * group * count + taps
         weights += groups * -(-(O // groups) // width) * width * taps * walk.run
+    parities = len({int(walk.places[0]) // (OW * O) for walk in geometry.walks})  # rows of the output from one row of windows
     way = (geometry.step, geometry.span, direct, bands, band, group, groups, O // groups, two)
-    numbers = (H, W, C, top, left, BH, BW, *way, picture, N, OH, OW, -(-OH // rows))
-    edges = np.minimum(np.arange(bands + 1) * band * -(-OH // rows), OH)
+    numbers = (H, W, C, top, left, BH, BW, *way, picture, N, OH, OW, parities)
+    edges = np.minimum(np.arange(bands + 1) * band * parities, OH)
     sizes = np.minimum(group, N - np.arange(0, N, group))
     counts = (sizes[:, None] * np.diff(edges) * OW).ravel().astype(np.float64)
     return Plan(
