@@ -46,7 +46,12 @@ PACKAGES = (
     Package("pooch", "pooch", True, "downloads"),
     Package("PIL", "pillow", True, "reading pictures"),
     Package("threadpoolctl", "threadpoolctl", True, "exact resume"),
-    Package("numba", "numba", False, "the fast CPU kernels; without it the readable NumPy forms serve"),
+    Package(
+        "numba",
+        "numba",
+        False,
+        "the fast CPU kernels; without it the readable NumPy forms serve, and training takes more than 10 times as long",
+    ),
     Package("sklearn", "scikit-learn", False, "the data set digits", light=False),
     Package("torch", "torch", False, "comparing with PyTorch in tests, nothing else", light=False),
 )

@@ -66,7 +66,7 @@ def make_plan(
         starts.append((at, count, walk.row, at + 2 * group * count, taps, walk.run, weights))
         at += 2 * group * count + taps
         weights += groups * -(-(O // groups) // width) * width * taps * walk.run
-    parities = len({int(walk.places[0]) // (OW * O) for walk in geometry.walks})  # rows of the output from one row of windows
+    parities = len({int(walk.places[0]) // (OW * O) for walk in geometry.walks})  # rows a row of windows makes
     way = (geometry.step, geometry.span, direct, bands, band, group, groups, O // groups, two)
     numbers = (H, W, C, top, left, BH, BW, *way, picture, N, OH, OW, parities)
     edges = np.minimum(np.arange(bands + 1) * band * parities, OH)

@@ -58,7 +58,8 @@ def conv_unit_forward(
     shortcut = channels_last(shortcut) if shortcut is not None else None
     (N, C, H, W), (O, _, *window) = x.shape, weight.shape
     OH, OW = (output_size(*axis) for axis in zip((H, W), window, stride, pad, (1, 1), strict=True))
-    if keep and (stride[0] > window[0] or (OH - 1) * stride[0] + window[0] < pad[0] + H):  # z too would lack the rows that no window sees
+    unseen = stride[0] > window[0] or (OH - 1) * stride[0] + window[0] < pad[0] + H
+    if keep and unseen:  # rows that no window sees would be missing from z too
         x, scale, shift, shortcut = settle(x, scale, shift, shortcut), None, None, None
     geometry = forward_geometry(H, W, C, O, tuple(window), stride, pad, (1, 1), 1)
     y = empty_memory((N, O, OH, OW), x, channels_last=True)
