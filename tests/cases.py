@@ -333,7 +333,9 @@ LAYERS = (
     _block("bottleneck block", "resnet50", "layer2.0", _bottleneck, (2, 8, 6, 5), width=2),
     _fused("units: residual block, identity", "resnet20", "layer1.0", _basic("", 1, "0."), (2, 3, 4, 5)),
     _fused("units: residual block, shortcut A", "resnet20", "layer2.0", _basic("A", 2, "0."), (3, 3, 5, 4)),
-    _fused("units: residual block, shortcut B", "resnet20", "layer2.0", _basic("B", 2, "0."), (2, 3, 6, 5), shortcut="B"),
+    _fused(
+        "units: residual block, shortcut B", "resnet20", "layer2.0", _basic("B", 2, "0."), (2, 3, 6, 5), shortcut="B"
+    ),
     _fused("units: plain block", "plain20", "layer2.0", _basic("plain", 2, "0."), (2, 3, 5, 4)),
     Case(
         "resnet20, narrow",

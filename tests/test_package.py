@@ -64,7 +64,7 @@ def test_help_takes_less_than_three_tenths_of_a_second():
     assert fastest(seconds, 0.3) < 0.3
 
 
-@pytest.mark.parametrize("command", [None, "demo", "train", "eval", "predict", "data", "doctor"])
+@pytest.mark.parametrize("command", [None, "demo", "train", "eval", "predict", "data", "bench", "doctor"])
 def test_nothing_heavy_is_imported_before_it_is_needed(command):
     use = "" if command is None else f"from tinyresnet.cli import main; main([{command!r}, '--help']);"
     code = f"import sys, tinyresnet; {use} print('imported', [name for name in {HEAVY} if name in sys.modules])"

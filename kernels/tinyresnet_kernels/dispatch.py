@@ -97,10 +97,10 @@ def _compare_signatures(backend: str, name: str) -> None:
 
 
 def load(backend: str) -> None:
-    """Import the backend's functions, once. Where a package that it needs is missing there are none."""
+    """Import the backend's functions, once. Where a package that it needs is missing, or refuses the NumPy that is here, there are none."""
     if backend not in _loaded:
         _loaded.add(backend)
-        with contextlib.suppress(ModuleNotFoundError):
+        with contextlib.suppress(ImportError):
             importlib.import_module(f"{__package__}.{backend}")
 
 

@@ -35,7 +35,7 @@ def sources_hash() -> str:
 
 @functools.cache
 def cache_folder() -> Path | None:
-    """Where compiled kernels are kept: the user's cache; a folder of this process's own where that cannot be written."""
+    """Where compiled kernels are kept: in the user's cache; None where that cannot be written, and every process compiles for itself."""
     home = Path.home()
     base = {
         "win32": Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")),
