@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from kernel_calls import Call, arrays_of
+from kernel_tiles import EXTRA, TILED, by_tiles, may_be_tiled
 from tinyresnet import Array
 
 Function: TypeAlias = Callable[..., Any]
@@ -34,15 +35,21 @@ def magnitude(a: Array) -> Array:
 def counted(reference: Function, call: Call, negative: tuple[int, ...] = ()) -> tuple[list[Array], list[Array]]:
     """Of each output the number of terms, and the sum of their magnitudes: the function on ones, and on absolute values.
 
-    The arguments whose places are `negative` are subtracted, or multiply what is, and so have the other sign here.
+    The arguments whose places are `negative` are subtracted, or multiply what is, and so have the other sign here. A convolution that may
+    be done by tiles (`kernel_tiles.py`) has more terms than the definition.
     """
 
-    def run(change: Callable[[Array], Array]) -> list[Array]:
+    def run(reference: Function, change: Callable[[Array], Array]) -> list[Array]:
         changed = call.mapped(change)
         args = tuple(-arg if i in negative else arg for i, arg in enumerate(changed.args))
         return arrays_of(reference(*args, **changed.kwargs))
 
-    return run(lambda a: np.ones(a.shape)), run(magnitude)
+    terms = run(reference, lambda a: np.ones(a.shape))
+    if call.args[0].dtype != np.float32:
+        return terms, run(reference, magnitude)
+    with by_tiles():
+        magnitudes = run(TILED.get(reference.__name__, reference), magnitude)
+    return [np.full(n.shape, n.max(initial=0) + EXTRA) if may_be_tiled(call) else n for n in terms], magnitudes
 
 
 def sum_of_products(*, negative: tuple[int, ...] = (), more: int = 0) -> Bound:

@@ -18,6 +18,7 @@ from tinyresnet import Array
 from tinyresnet_kernels import dispatch, is_channels_last, use
 
 dispatch.load("cpu")
+from tinyresnet_kernels.cpu import conv, plan  # noqa: E402 (only where there is Numba)
 
 
 def replaced() -> list[str]:
@@ -34,23 +35,15 @@ def cpu_modules() -> list[ModuleType]:
 
 @contextlib.contextmanager
 def scratch_of(size: int) -> Iterator[None]:
-    """Within the block, kernels have scratch of `size` bytes: then small pictures are cut into bands too."""
-    modules = [module for module in cpu_modules() if hasattr(module, "SCRATCH_BYTES")]
-    before = [module.SCRATCH_BYTES for module in modules]
-    for module, value in zip(modules, [size] * len(modules), strict=True):
-        _set_scratch(module, value)
+    """Within the block, kernels have scratch of `size` bytes: then small pictures are cut into bands too; and few tiles are enough."""
+    before = plan.SCRATCH_BYTES, conv.ENOUGH_TILES
+    plan.SCRATCH_BYTES, conv.ENOUGH_TILES = size, 1
+    plan.make_plan.cache_clear()  # plans that were made for another size
     try:
         yield
     finally:
-        for module, value in zip(modules, before, strict=True):
-            _set_scratch(module, value)
-
-
-def _set_scratch(module: Any, size: int) -> None:
-    module.SCRATCH_BYTES = size
-    for value in vars(module).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()  # plans that were made for another size
+        plan.SCRATCH_BYTES, conv.ENOUGH_TILES = before
+        plan.make_plan.cache_clear()
 
 
 def is_replaced(name: str, call: Call) -> bool:

@@ -43,6 +43,10 @@ def convolution(draw: Draw, *, plain: bool = False) -> Convolution:
         stride = draw.one_of((1, 1), (1, 1), (2, 2), (2, 2), (3, 3), (1, 2), (3, 1), (4, 5))
         dilation = draw.one_of((1, 1), (1, 1), (2, 2), (3, 3), (1, 2), (4, 1))
         pad = tuple(int(draw.rng.integers(0, reach + 2)) for reach in kernel)
+        if draw.rng.random() < 0.25:  # what Winograd's tiles may serve
+            sizes = (4, 8, 16) if draw.largest == 8 else (16, 16, 32, 48)
+            N, G, CG, OG = max(N, 1), 1, draw.one_of(*sizes), draw.one_of(*sizes)
+            kernel, stride, dilation = (3, 3), (1, 1), (1, 1)
         if plain:
             N, G, dilation = max(N, 1), 1, (1, 1)
         size = (draw.size(), draw.size())

@@ -7,20 +7,35 @@ live there. Weights are packed so that a register tile (`tiles.py`) reads them i
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..arrays import Array, empty_memory, like_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
-from .geometry import Geometry, forward_geometry, input_gradient_geometry
-from .plan import make_plan, pack
+from ..memory import pool
+from . import winograd
+from .geometry import Geometry, forward_geometry, input_gradient_geometry, winograd_geometry
+from .host import lanes
+from .plan import Plan, make_plan
 from .threads import CHUNKS, in_chunks
-from .visit import COPY, NOTHING, add_up, outer_visit, product_visit
+from .visit import outer_visit, product_visit
+from .ways import COPY, NOTHING
+from .weights import pack_weight, unpack_gradient
+from .winograd import pack_filter, unpack_filter_gradient
 
-PARTIAL_BYTES = 1 << 25  # of all chunks' own weight gradients together
+PARTIAL_BYTES = 1 << 21  # of all chunks' own weight gradients together: more do not stay in cache while they grow
+SPLITS = (
+    8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of the output channels
+)
+WORTH_A_THREAD = 1 << 16  # numbers
+ENOUGH_TILES = 32  # of Winograd's: fewer, and packing the weight costs more than is saved
+
+Ways: TypeAlias = tuple[Geometry, ...]
 
 
 class WayIn(NamedTuple):
@@ -61,6 +76,12 @@ def flat(x: Array) -> Array:
     return np.asarray(SimpleNamespace(__array_interface__=same, keeps=row))
 
 
+def contiguous(weight: Array) -> Array:
+    """A weight's numbers as one row in the order of its shape; never marked read-only."""
+    row = np.ascontiguousarray(weight).reshape(-1)
+    return row if row.flags.writeable else row.copy()
+
+
 def channels_last(x: Array) -> Array:
     """x (N, C, H, W) in channels-last memory: itself if it is so already."""
     if x.transpose(0, 2, 3, 1).flags.c_contiguous:
@@ -70,71 +91,124 @@ def channels_last(x: Array) -> Array:
     return moved
 
 
-def forward_matrix(weight: Array, groups: int) -> Array:
-    """weight (O, C/groups, KH, KW) as (groups, KH*KW*C/groups, O/groups)."""
-    O, CG, KH, KW = weight.shape
-    return (
-        weight.reshape(groups, O // groups, CG, KH, KW)
-        .transpose(0, 3, 4, 2, 1)
-        .reshape(groups, KH * KW * CG, O // groups)
-    )
+def forward_ways(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Ways:
+    """How y may be made from x, the fastest way first; the last one is always right."""
+    (N, C, H, W), (O, _, *kernel) = x.shape, weight.shape
+    direct = forward_geometry(H, W, C, O, (kernel[0], kernel[1]), stride, pad, dilation, groups)
+    if winograd_pays(x, weight, stride, pad, dilation, groups):
+        return winograd_geometry(H, W, C, O, pad, direct.column), direct
+    return (direct,)
 
 
-def backward_matrix(weight: Array, groups: int) -> Array:
-    """weight (O, C/groups, KH, KW) as (groups, KH*KW*O/groups, C/groups)."""
-    O, CG, KH, KW = weight.shape
-    return (
-        weight.reshape(groups, O // groups, CG, KH, KW)
-        .transpose(0, 3, 4, 1, 2)
-        .reshape(groups, KH * KW * (O // groups), CG)
-    )
+def backward_ways(
+    x: tuple[int, ...], dy: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int
+) -> Ways:
+    """How dx, of x's shape, may be made from dy, the fastest way first; the last one is always right."""
+    (_, C, H, W), (O, _, *kernel) = x, weight.shape
+    direct = input_gradient_geometry(H, W, C, O, (kernel[0], kernel[1]), stride, pad, dilation, groups)
+    turned = (2 - pad[0], 2 - pad[1])
+    if winograd_pays(dy, weight, stride, turned, dilation, groups):
+        return winograd_geometry(*dy.shape[2:], O, C, turned, direct.column), direct
+    return (direct,)
+
+
+def winograd_pays(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> bool:
+    """Whether to convolve x by Winograd's tiles: 3x3, whole vectors of channels, float32, and tiles enough that are mostly full.
+
+    In float64, which is for checking, products are those of the definition.
+    """
+    if weight.shape[2:] != (3, 3) or (stride, dilation, groups) != ((1, 1), (1, 1), 1) or x.dtype != np.float32:
+        return False
+    if min(pad) < 0 or weight.shape[0] % lanes(4) or weight.shape[1] % lanes(4):
+        return False
+    N, _, H, W = x.shape
+    OH, OW = H + 2 * pad[0] - 2, W + 2 * pad[1] - 2
+    tiles = -(-OH // 2) * -(-OW // 2)
+    return N * tiles >= ENOUGH_TILES and OH * OW >= 2 * tiles
 
 
 def product(
-    x: Array, geometry: Geometry, matrix: Array, y: Array, groups: int, way_in: WayIn, way_out: WayOut
-) -> Array:
-    """y = every walk of the geometry over x, for channels-last x and y; returns what the way out found, (units, 2, O)."""
-    plan = make_plan(geometry, x.shape, y.shape, groups, x.itemsize, way_in.kind != COPY)
-    packed, flat_x, flat_y = pack(matrix, plan), flat(x), flat(y)
-    found = np.empty((plan.units, 2, y.shape[1]) if way_out.kind != NOTHING else (0, 2, 0), x.dtype)
-    flat_found = found.reshape(-1)
-    in_chunks(
-        lambda first, last: product_visit(
-            plan.numbers, plan.table, plan.starts, packed, way_in.kind, flat_x, *way_in[1:],
-            way_out.kind, flat_y, *way_out[1:], flat_found, first, last,
-        ),
-        plan.units,
-    )  # fmt: skip
-    return found
+    x: Array, ways: Ways, weight: Array, y: Array, groups: int, way_in: WayIn, way_out: WayOut
+) -> tuple[Array, Array]:
+    """y from x by the first of the ways that is right for these numbers, for channels-last x and y.
+
+    Returns what the way out found, (units, 2, O), and how many output pixels each unit has.
+    """
+    flat_x, flat_y, flat_weight = flat(x), flat(y), contiguous(weight)
+    for geometry in ways:
+        plan = make_plan(geometry, x.shape, y.shape, groups, x.itemsize, way_in.kind != COPY)
+        found = np.empty((plan.units, 2, y.shape[1]) if way_out.kind != NOTHING else (0, 2, 0), x.dtype)
+        packed, bad = pool.empty((plan.packed,), x.dtype), np.zeros(plan.units, x.dtype)
+        pack(flat_weight, plan, groups, geometry.winograd, packed)
+        given = (
+            plan.sizes, plan.table, plan.starts, packed, way_in.kind, flat_x, *way_in[1:],
+            way_out.kind, flat_y, *way_out[1:], found.reshape(-1),
+        )  # fmt: skip
+        if geometry.winograd:
+            in_chunks(functools.partial(winograd.product_visit, *given, bad), plan.units)
+        else:
+            in_chunks(functools.partial(product_visit, *given), plan.units)
+        if np.isfinite(bad).all():
+            break
+    return found, plan.counts
 
 
-def outer(
-    x: Array, geometry: Geometry, dy: Array, weight: Array, groups: int, way_in: WayIn, way_in_dy: WayIn
-) -> Array:
+def pack(weight: Array, plan: Plan, groups: int, by_points: bool, packed: Array) -> None:
+    """The weight as the kernel of this plan reads it; on one thread where it is small."""
+    if by_points:
+        work = functools.partial(pack_filter, weight, plan.sizes.C, plan.sizes.OG, plan.column, plan.width, packed)
+    else:
+        given = (weight, plan.starts, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, packed)
+        work = functools.partial(pack_weight, *given)
+    on_enough_threads(work, plan.blocks, plan.packed)
+
+
+def outer(x: Array, ways: Ways, dy: Array, weight: Array, groups: int, way_in: WayIn, way_in_dy: WayIn) -> Array:
     """dweight (O, C/groups, KH, KW): the sum over pictures of the outer products of x and dy, both channels-last."""
-    O, CG, KH, KW = weight.shape
-    plan = make_plan(geometry, x.shape, dy.shape, groups, x.itemsize, way_in.kind != COPY)
-    (order,), wide = plan.orders, -(-(O // groups) // plan.width) * plan.width
-    size = groups * len(order) * wide
-    chunks = max(2, min(CHUNKS, plan.units, PARTIAL_BYTES // (size * x.itemsize)))
-    parts, flat_x, flat_dy = np.zeros(chunks * size, x.dtype), flat(x), flat(dy)
+    flat_x, flat_dy = flat(x), flat(dy)
+    dweight = np.empty(weight.shape, x.dtype)
+    for geometry in ways:
+        plan = make_plan(geometry, x.shape, dy.shape, groups, x.itemsize, way_in.kind != COPY)
+        chunks = max(1, min(CHUNKS, plan.units, PARTIAL_BYTES // (plan.packed * x.itemsize)))
+        splits = min(plan.blocks, max(1, SPLITS // chunks))
+        parts, bad = pool.empty((chunks * plan.packed,), x.dtype), np.zeros(plan.blocks, x.dtype)
+        visit = winograd.outer_visit if geometry.winograd else outer_visit
+        given = (
+            plan.sizes, plan.table, plan.starts, way_in.kind, flat_x, way_in.a, way_in.b,
+            way_in_dy.kind, flat_dy, way_in_dy.a, way_in_dy.b, way_in_dy.c, way_in_dy.other,
+        )  # fmt: skip
 
-    def work(first: int, last: int) -> None:
-        for chunk in range(first, last):
-            part = parts[chunk * size : (chunk + 1) * size]
-            units = chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks
-            outer_visit(
-                plan.numbers, plan.table, plan.starts, way_in.kind, flat_x, way_in.a, way_in.b,
-                way_in_dy.kind, flat_dy, way_in_dy.a, way_in_dy.b, way_in_dy.c, way_in_dy.other, part, *units,
-            )  # fmt: skip
+        def work(first: int, last: int) -> None:
+            for number in range(first, last):
+                chunk, split = divmod(number, splits)
+                part = parts[chunk * plan.packed : (chunk + 1) * plan.packed]
+                blocks = split * plan.blocks // splits, (split + 1) * plan.blocks // splits
+                units = chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks
+                size = plan.packed // plan.blocks
+                part[blocks[0] * size : blocks[1] * size] = 0
+                visit(*given, part, *blocks, *units)
 
-    in_chunks(work, chunks)
-    total, piece = np.empty(size, x.dtype), 1 << 14
-    in_chunks(lambda first, last: add_up(parts, chunks, piece, total, first, last), -(-size // piece))
-    matrix = np.empty((groups, KH * KW * CG, O // groups), x.dtype)
-    matrix[:, order] = total.reshape(groups, len(order), wide)[:, :, : O // groups]
-    dweight = matrix.reshape(groups, KH, KW, CG, O // groups).transpose(0, 4, 3, 1, 2).reshape(weight.shape)
-    return np.ascontiguousarray(dweight)
+        in_chunks(work, chunks * splits)
+        flat_dweight = dweight.reshape(-1)
+        if geometry.winograd:
+            unpack = functools.partial(
+                unpack_filter_gradient, parts, chunks, plan.sizes.C, plan.width, flat_dweight, bad
+            )
+        else:
+            given_back = (parts, chunks, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, flat_dweight)
+            unpack = functools.partial(unpack_gradient, *given_back)
+        on_enough_threads(unpack, plan.blocks, parts.size)
+        if np.isfinite(bad).all():
+            break
+    return dweight
+
+
+def on_enough_threads(work: Callable[[int, int], object], total: int, numbers: int) -> None:
+    """`in_chunks`, or all on this thread where the work is on so few numbers that waking others takes longer."""
+    if numbers < WORTH_A_THREAD:
+        work(0, total)
+    else:
+        in_chunks(work, total)
 
 
 def supported(x: Array, weight: Array, *settings: Any) -> bool:
@@ -145,28 +219,26 @@ def supported(x: Array, weight: Array, *settings: Any) -> bool:
 @replaces("cpu", when=supported)
 def correlate(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
     """As the readable form: y (N, O, OH, OW)."""
-    (N, C, H, W), (O, _, *kernel) = x.shape, weight.shape
+    (N, _, H, W), (O, _, *kernel) = x.shape, weight.shape
     OH, OW = (output_size(*axis) for axis in zip((H, W), kernel, stride, pad, dilation, strict=True))
-    geometry = forward_geometry(H, W, C, O, tuple(kernel), stride, pad, dilation, groups)
     y = empty_memory((N, O, OH, OW), x, channels_last=True)
-    product(channels_last(x), geometry, forward_matrix(weight, groups), y, groups, *as_it_is(x))
+    ways = forward_ways(x, weight, stride, pad, dilation, groups)
+    product(channels_last(x), ways, weight, y, groups, *as_it_is(x))
     return like_memory(y, x)
 
 
 @replaces("cpu", when=supported)
 def input_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
     """As the readable form: dx (N, C, H, W)."""
-    (_, C, H, W), (O, _, *kernel) = x.shape, weight.shape
-    geometry = input_gradient_geometry(H, W, C, O, tuple(kernel), stride, pad, dilation, groups)
     dx = empty_memory(x.shape, dy, channels_last=True)
-    product(channels_last(dy), geometry, backward_matrix(weight, groups), dx, groups, *as_it_is(dy))
+    ways = backward_ways(x.shape, dy, weight, stride, pad, dilation, groups)
+    product(channels_last(dy), ways, weight, dx, groups, *as_it_is(dy))
     return like_memory(dx, x)
 
 
 @replaces("cpu", when=supported)
 def weight_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
     """As the readable form: dweight (O, C/groups, KH, KW)."""
-    (_, C, H, W), (O, _, *kernel) = x.shape, weight.shape
-    geometry = forward_geometry(H, W, C, O, tuple(kernel), stride, pad, dilation, groups)
     copy, _ = as_it_is(x)
-    return outer(channels_last(x), geometry, channels_last(dy), weight, groups, copy, copy)
+    ways = forward_ways(x, weight, stride, pad, dilation, groups)
+    return outer(channels_last(x), ways, channels_last(dy), weight, groups, copy, copy)

@@ -22,7 +22,7 @@ class Walk:
     row: int  # pixels in a row of the output
     taps: Offsets  # relative to a pixel
     run: int  # numbers in a row at each tap
-    order: Offsets  # for each tap and number of the run, row-major: its row in the weight matrix (KH*KW*C)
+    weights: Offsets  # for each tap and number of the run, row-major: its weight's place in the weight (O, C, KH, KW)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,10 @@ class Geometry:
     bordered: tuple[int, int]  # height and width of the bordered picture
     step: int  # bordered rows from one row of windows to the next
     span: int  # bordered rows that a row of windows sees
+    makes: int  # output rows that a row of windows of all walks makes
+    column: int  # in the weight, from one output channel to the next
     walks: tuple[Walk, ...]
+    winograd: bool = False  # whether a window is a 4x4 tile of Winograd's, which makes 2x2 output pixels
 
 
 def _grid(rows: Offsets, columns: Offsets, width: int, C: int) -> Offsets:
@@ -42,15 +45,18 @@ def _grid(rows: Offsets, columns: Offsets, width: int, C: int) -> Offsets:
 
 
 def _taps(
-    rows: Offsets, columns: Offsets, width: int, C: int, run: int, KH: Offsets, KW: Offsets, KWs: int
+    rows: Offsets, columns: Offsets, width: int, C: int, run: int, places: Offsets, channel: int
 ) -> tuple[Offsets, int, Offsets]:
-    """Taps, run and order of a window with these row and column offsets, whose kernel positions are KH x KW; neighbours are joined."""
+    """Taps, run and weights of a window with these row and column offsets; neighbours in memory are joined to one tap.
+
+    `places`: the kernel positions of the taps, in the weight; `channel`: from one input channel to the next there.
+    """
     taps = _grid(rows, columns, width, C)
-    order = (KH[:, None] * KWs + KW).ravel()[:, None] * run + np.arange(run)
+    weights = (places[:, None] + np.arange(run) * channel).ravel()
     joined = len(columns)
     if run == C and joined > 1 and (np.diff(columns) == 1).all():
-        return taps[::joined].copy(), run * joined, order.ravel()
-    return taps, run, order.ravel()
+        return taps[::joined].copy(), run * joined, weights
+    return taps, run, weights
 
 
 @functools.lru_cache(256)
@@ -66,9 +72,9 @@ def forward_geometry(
     pixels = _grid(np.arange(OH) * stride[0], np.arange(OW) * stride[1], bordered[1], C)
     places = _grid(np.arange(OH), np.arange(OW), OW, O)
     rows, columns = np.arange(KH) * dilation[0], np.arange(KW) * dilation[1]
-    taps, run, order = _taps(rows, columns, bordered[1], C, CG, np.arange(KH), np.arange(KW), KW)
+    walk = Walk(pixels, places, OW, *_taps(rows, columns, bordered[1], C, CG, np.arange(KH * KW), KH * KW))
     span = (KH - 1) * dilation[0] + 1
-    return Geometry(pad, bordered, stride[0], span, (Walk(pixels, places, OW, taps, run, order),))
+    return Geometry(pad, bordered, stride[0], span, 1, CG * KH * KW, (walk,))
 
 
 @functools.lru_cache(256)
@@ -99,7 +105,22 @@ def input_gradient_geometry(
         for w, at_w, KW, dist_w in axes[1]:
             pixels = _grid(at_h, at_w, bordered[1], O)
             places = _grid(h, w, W, C)
-            taps, run, order = _taps(dist_h + border[0], dist_w + border[1], bordered[1], O, OG, KH, KW, kernel[1])
-            walks.append(Walk(pixels, places, len(at_w), taps, run, order))
+            rows, columns, at = dist_h + border[0], dist_w + border[1], (KH[:, None] * kernel[1] + KW).ravel()
+            taps = _taps(rows, columns, bordered[1], O, OG, at, C // groups * kernel[0] * kernel[1])
+            walks.append(Walk(pixels, places, len(at_w), *taps))
     span = max([1, *(int(dist.max()) + border[0] + 1 for _, _, _, dist in axes[0] if len(dist))])
-    return Geometry(border, (bordered[0], bordered[1]), 1, span, tuple(walks))
+    return Geometry(border, (bordered[0], bordered[1]), 1, span, len(axes[0]), kernel[0] * kernel[1], tuple(walks))
+
+
+@functools.lru_cache(256)
+def winograd_geometry(H: int, W: int, C: int, O: int, pad: Pair, column: int) -> Geometry:
+    """Tables of a 3x3 convolution with stride 1 from (H, W, C) to (OH, OW, O): every 4x4 window makes 2x2 output pixels.
+
+    For the gradient of the input that is the convolution of dy with the weight turned about and C and O exchanged.
+    """
+    OH, OW = H + 2 * pad[0] - 2, W + 2 * pad[1] - 2
+    rows, columns = np.arange(0, OH, 2), np.arange(0, OW, 2)
+    bordered = (2 * len(rows) + 2, 2 * len(columns) + 2)
+    nothing = np.empty(0, np.int64)
+    walk = Walk(_grid(rows, columns, bordered[1], C), _grid(rows, columns, OW, O), len(columns), nothing, C, nothing)
+    return Geometry(pad, bordered, 2, 4, 2, column, (walk,), winograd=True)

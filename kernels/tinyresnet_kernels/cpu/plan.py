@@ -16,17 +16,48 @@ SCRATCH_BYTES = (
     1 << 18
 )  # of one unit's bordered input: a quarter of a megabyte stays in the second-level cache of any machine of today
 ENOUGH_PIXELS = 512  # in a unit: fewer, and loading weights and leaving short tiles cost too much
+EVEN = 8  # the number of units of several pictures is a multiple of this if it can be: then no thread has one more than another
+POINTS = 16  # of a 4x4 tile of Winograd's
+
+
+class Sizes(NamedTuple):
+    """All numbers that a kernel needs to know about a pass."""
+
+    H: int  # of the input pictures
+    W: int
+    C: int
+    top: int  # rows above and columns left of the picture in the bordered one
+    left: int
+    BH: int  # of the bordered picture
+    BW: int
+    step: int  # bordered rows from one row of windows to the next
+    span: int  # bordered rows that a row of windows sees
+    direct: bool  # whether the input is read where it is: there is no border
+    bands: int  # units per picture, each of so many rows of windows; 1: a unit is a group of pictures
+    band: int
+    group: int
+    groups: int  # of channels
+    OG: int  # output channels of a group
+    two: bool  # whether a tile has two vectors of output channels
+    picture: int  # numbers in an output picture
+    N: int
+    OH: int
+    OW: int
+    makes: int  # output rows that a row of windows makes
 
 
 class Plan(NamedTuple):
-    """A unit is a group of small pictures, or a band of rows of a large one. All numbers for the kernels, and all tables in one array."""
+    """A unit is a group of small pictures, or a band of rows of a large one. All tables are in one array."""
 
     units: int
-    numbers: Array  # (21,) int64: see `visit.product_visit`
+    sizes: Sizes
     table: Offsets
     starts: Offsets  # (walks, 7): where in the table a walk's pixels, places and taps lie, how many; its run and its packed weights
-    orders: tuple[Offsets, ...]  # per walk: the rows of the weight matrix as the kernel meets them
-    width: int  # output channels of one tile
+    weights: Offsets  # of all walks: where in the weight the numbers lie that a block of output channels begins with
+    column: int  # in the weight, from one output channel to the next
+    blocks: int  # of output channels: as many as a tile is wide
+    width: int
+    packed: int  # numbers in the packed weight
     counts: Array  # (units,) float64: output pixels of each unit
 
 
@@ -53,47 +84,35 @@ def make_plan(
     if band == rows:
         fitting = max(1, SCRATCH_BYTES // (BH * BW * C * itemsize))
         group = max(1, min(fitting, -(-ENOUGH_PIXELS // pixels), N // 4))
+        if group > 1:
+            units = -(-N // group)
+            group = -(-N // (-(-units // EVEN) * EVEN))
     bands = -(-rows // band)
     vectors = -(-(O // groups) // lanes(itemsize))
     two = vectors % 2 == 0
     width = lanes(itemsize) * (1 + two)
-    tables, starts, at, weights = [], [], 0, 0
+    blocks = groups * -(-(O // groups) // width)
+    tables, starts, at, packed = [], [], 0, 0
     for walk in geometry.walks:
         each = np.arange(group)[:, None]
         size = H * W * C if direct else BH * BW * C
         count, taps = len(walk.pixels), len(walk.taps)
         tables += [(walk.pixels + each * size).ravel(), (walk.places + each * picture).ravel(), walk.taps]
-        starts.append((at, count, walk.row, at + 2 * group * count, taps, walk.run, weights))
+        starts.append((at, count, walk.row, at + 2 * group * count, taps, walk.run, packed))
         at += 2 * group * count + taps
-        weights += groups * -(-(O // groups) // width) * width * taps * walk.run
-    parities = len({int(walk.places[0]) // (OW * O) for walk in geometry.walks})  # rows a row of windows makes
+        packed += blocks * width * (POINTS * C if geometry.winograd else taps * walk.run)
     way = (geometry.step, geometry.span, direct, bands, band, group, groups, O // groups, two)
-    numbers = (H, W, C, top, left, BH, BW, *way, picture, N, OH, OW, parities)
-    edges = np.minimum(np.arange(bands + 1) * band * parities, OH)
-    sizes = np.minimum(group, N - np.arange(0, N, group))
-    counts = (sizes[:, None] * np.diff(edges) * OW).ravel().astype(np.float64)
+    edges = np.minimum(np.arange(bands + 1) * band * geometry.makes, OH)
+    each_unit = np.minimum(group, N - np.arange(0, N, group))
     return Plan(
         -(-N // group) * bands,
-        np.array(numbers, np.int64),
+        Sizes(H, W, C, top, left, BH, BW, *way, picture, N, OH, OW, geometry.makes),
         np.concatenate(tables),
         np.array(starts, np.int64),
-        tuple(walk.order for walk in geometry.walks),
+        np.concatenate([walk.weights for walk in geometry.walks]),
+        geometry.column,
+        blocks,
         width,
-        counts,
+        packed,
+        (each_unit[:, None] * np.diff(edges) * OW).ravel().astype(np.float64),
     )
-
-
-def pack(matrix: Array, plan: Plan) -> Array:
-    """A weight matrix (groups, K, O) as the kernel reads it: per walk and group, blocks of `width` channels, filled up with zeros."""
-    groups, _, O = matrix.shape
-    blocks = -(-O // plan.width)
-    sizes = [groups * blocks * len(order) * plan.width for order in plan.orders]
-    packed = np.zeros(sum(sizes), matrix.dtype)
-    start = 0
-    for order, size in zip(plan.orders, sizes, strict=True):
-        part = packed[start : start + size].reshape(groups, blocks, len(order), plan.width)
-        for block in range(blocks):
-            columns = matrix[:, order, block * plan.width : (block + 1) * plan.width]
-            part[:, block, :, : columns.shape[2]] = columns
-        start += size
-    return packed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .compiling import inline
+from .host import lanes
 from .tiles import heights, outer_tile, product_tile
 
+LANES4, LANES8 = lanes(4), lanes(8)
 TALL1, TALL2 = heights(1)[0], heights(2)[0]
 product1_tall, product1_8, product1_4, product1_2, product1_1 = (product_tile(rows, 1) for rows in (TALL1, 8, 4, 2, 1))
 product2_tall, product2_8, product2_4, product2_2, product2_1 = (product_tile(rows, 2) for rows in (TALL2, 8, 4, 2, 1))
@@ -53,40 +55,40 @@ def sweep2(x, pixels, lo, hi, base, taps, run, w, wi, y, places, yi, valid):
 
 
 @inline
-def outer_rows1(x, pixels, count, base, run, dy, places, d, dw, wi, row):
+def outer_rows1(x, pixels, count, base, run, dy, places, d, dw, wi):
     """Outer tiles of one vector of output channels over all numbers of a run, the tallest first."""
-    t = 0
+    L, t = LANES4 if x.itemsize == 4 else LANES8, 0
     while t + TALL1 <= run:
-        outer1_tall(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer1_tall(x, pixels, count, base + t, dy, places, d, dw, wi + t * L)
         t += TALL1
     while t + 8 <= run:
-        outer1_8(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer1_8(x, pixels, count, base + t, dy, places, d, dw, wi + t * L)
         t += 8
     if t + 4 <= run:
-        outer1_4(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer1_4(x, pixels, count, base + t, dy, places, d, dw, wi + t * L)
         t += 4
     if t + 2 <= run:
-        outer1_2(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer1_2(x, pixels, count, base + t, dy, places, d, dw, wi + t * L)
         t += 2
     if t < run:
-        outer1_1(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer1_1(x, pixels, count, base + t, dy, places, d, dw, wi + t * L)
 
 
 @inline
-def outer_rows2(x, pixels, count, base, run, dy, places, d, dw, wi, row):
+def outer_rows2(x, pixels, count, base, run, dy, places, d, dw, wi):
     """The same with two vectors of output channels."""
-    t = 0
+    L, t = LANES4 if x.itemsize == 4 else LANES8, 0
     while t + TALL2 <= run:
-        outer2_tall(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer2_tall(x, pixels, count, base + t, dy, places, d, dw, wi + t * 2 * L)
         t += TALL2
     while t + 8 <= run:
-        outer2_8(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer2_8(x, pixels, count, base + t, dy, places, d, dw, wi + t * 2 * L)
         t += 8
     if t + 4 <= run:
-        outer2_4(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer2_4(x, pixels, count, base + t, dy, places, d, dw, wi + t * 2 * L)
         t += 4
     if t + 2 <= run:
-        outer2_2(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer2_2(x, pixels, count, base + t, dy, places, d, dw, wi + t * 2 * L)
         t += 2
     if t < run:
-        outer2_1(x, pixels, count, base + t, dy, places, d, dw, wi + t * row, row)
+        outer2_1(x, pixels, count, base + t, dy, places, d, dw, wi + t * 2 * L)

@@ -42,7 +42,7 @@ def heights(columns: int) -> tuple[int, ...]:
     return (top, *(height for height in (8, 4, 2, 1) if height < top))
 
 
-def _constant(value: int) -> ir.Constant:
+def constant(value: int) -> ir.Constant:
     return ir.Constant(INT, value)
 
 
@@ -102,7 +102,7 @@ def product_tile(rows: int, columns: int) -> Any:
             p_, base_, run_, wi_, yi_, valid_ = (args[i] for i in (2, 3, 5, 7, 10, 11))
             count = context.make_array(signature.args[4])(context, builder, args[4]).nitems
             sums = Sums(builder, rows, columns, dtype)
-            at = [builder.add(p_, _constant(i)) for i in range(rows)]
+            at = [builder.add(p_, constant(i)) for i in range(rows)]
             starts = [builder.add(builder.load(builder.gep(pixels_, [i])), base_) for i in at]
             weights = cgutils.alloca_once_value(builder, wi_)
             builder.store(wi_, weights)
@@ -112,12 +112,12 @@ def product_tile(rows: int, columns: int) -> Any:
                 with cgutils.for_range(builder, run_) as along_run:
                     place = builder.load(weights)
                     vectors = [
-                        vector.load_at(builder, w_, builder.add(place, _constant(v * lanes)), dtype)
+                        vector.load_at(builder, w_, builder.add(place, constant(v * lanes)), dtype)
                         for v in range(columns)
                     ]
-                    builder.store(builder.add(place, _constant(columns * lanes)), weights)
+                    builder.store(builder.add(place, constant(columns * lanes)), weights)
                     sums.add_outer([builder.gep(row, [along_run.index]) for row in rows_of_x], vectors)
-            full = builder.icmp_signed(">=", valid_, _constant(columns * lanes))
+            full = builder.icmp_signed(">=", valid_, constant(columns * lanes))
             outs = [builder.add(builder.load(builder.gep(places_, [i])), yi_) for i in at]
             with builder.if_else(full) as (whole, partial):
                 with whole:
@@ -136,19 +136,19 @@ def _store(builder: Any, y: Any, outs: list[Any], sums: Sums, valid: Any) -> Non
     lanes = vector.llvm_vector(sums.dtype).count
     for out, row in zip(outs, sums.places, strict=True):
         for v, place in enumerate(row):
-            index, value = builder.add(out, _constant(v * lanes)), builder.load(place)
+            index, value = builder.add(out, constant(v * lanes)), builder.load(place)
             if valid is None:
                 vector.store_at(builder, y, index, value, sums.dtype)
             else:
-                left = builder.sub(valid, _constant(v * lanes))
+                left = builder.sub(valid, constant(v * lanes))
                 vector.store_first_at(builder, y, index, value, left, sums.dtype)
 
 
 @functools.cache
 def outer_tile(rows: int, columns: int) -> Any:
-    """tile(x, pixels, count, base, dy, places, d, dw, wi, row): an outer tile of `rows` input channels and `columns` vectors.
+    """tile(x, pixels, count, base, dy, places, d, dw, wi): an outer tile of `rows` input channels and `columns` vectors.
 
-    dw[wi + r * row + j] += sum over p < count of x[pixels[p] + base + r] * dy[places[p] + d + j], j < lanes * columns.
+    dw[wi + r * lanes * columns + j] += sum over p < count of x[pixels[p] + base + r] * dy[places[p] + d + j], j < lanes * columns.
     """
 
     def tile(
@@ -162,30 +162,27 @@ def outer_tile(rows: int, columns: int) -> Any:
         d: Any,
         dw: Any,
         wi: Any,
-        row: Any,
     ) -> Any:
-        signature = types.void(
-            x, pixels, types.int64, types.int64, dy, places, types.int64, dw, types.int64, types.int64
-        )
+        signature = types.void(x, pixels, types.int64, types.int64, dy, places, types.int64, dw, types.int64)
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             dtype, lanes = x.dtype, vector.llvm_vector(x.dtype).count
             x_, pixels_, dy_, places_, dw_ = (
                 vector.address(context, builder, signature.args[i], args[i]) for i in (0, 1, 4, 5, 7)
             )
-            count_, base_, d_, wi_, row_ = (args[i] for i in (2, 3, 6, 8, 9))
+            count_, base_, d_, wi_ = (args[i] for i in (2, 3, 6, 8))
             sums = Sums(builder, rows, columns, dtype)
             with cgutils.for_range(builder, count_) as over_pixels:
                 start = builder.add(builder.load(builder.gep(pixels_, [over_pixels.index])), base_)
                 out = builder.add(builder.load(builder.gep(places_, [over_pixels.index])), d_)
                 numbers = builder.gep(x_, [start])
                 vectors = [
-                    vector.load_at(builder, dy_, builder.add(out, _constant(v * lanes)), dtype) for v in range(columns)
+                    vector.load_at(builder, dy_, builder.add(out, constant(v * lanes)), dtype) for v in range(columns)
                 ]
-                sums.add_outer([builder.gep(numbers, [_constant(r)]) for r in range(rows)], vectors)
+                sums.add_outer([builder.gep(numbers, [constant(r)]) for r in range(rows)], vectors)
             for r, places_of_row in enumerate(sums.places):
                 for v, place in enumerate(places_of_row):
-                    index = builder.add(builder.add(wi_, builder.mul(row_, _constant(r))), _constant(v * lanes))
+                    index = builder.add(wi_, constant((r * columns + v) * lanes))
                     before = vector.load_at(builder, dw_, index, dtype)
                     vector.store_at(builder, dw_, index, builder.fadd(before, builder.load(place)), dtype)
             return context.get_dummy_value()
@@ -215,7 +212,7 @@ def _twin_product(rows: int, columns: int) -> Any:
 def _twin_outer(rows: int, columns: int) -> Any:
     """The outer tile in NumPy."""
 
-    def tile(x, pixels, count, base, dy, places, d, dw, wi, row):
+    def tile(x, pixels, count, base, dy, places, d, dw, wi):
         width = columns * host.lanes(x.itemsize)
         at, to = pixels[:count, None] + base + np.arange(rows), places[:count, None] + d + np.arange(width)
         assert count == 0 or (0 <= at.min() <= at.max() < x.size and 0 <= to.min() <= to.max() < dy.size), (
@@ -223,6 +220,6 @@ def _twin_outer(rows: int, columns: int) -> Any:
         )
         total = x[at].T @ dy[to]
         for r in range(rows):
-            dw[wi + r * row : wi + r * row + width] += total[r]
+            dw[wi + r * width : wi + (r + 1) * width] += total[r]
 
     return tile

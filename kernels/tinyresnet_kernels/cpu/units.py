@@ -10,11 +10,9 @@ from ..arrays import Array, empty_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from .compiling import kernel
-from .conv import WayIn, WayOut, as_it_is, backward_matrix, channels_last, flat, forward_matrix, outer, product
-from .geometry import forward_geometry, input_gradient_geometry
-from .plan import make_plan
+from .conv import WayIn, WayOut, as_it_is, backward_ways, channels_last, flat, forward_ways, outer, product
 from .threads import in_chunks
-from .visit import (
+from .ways import (
     GRADIENT_RELU,
     NORM_ADD_RELU,
     NORM_GRADIENT,
@@ -56,23 +54,21 @@ def conv_unit_forward(
     """As the readable form: y, the ReLU's output if `keep`, y's moments if `measure`."""
     x = channels_last(x)
     shortcut = channels_last(shortcut) if shortcut is not None else None
-    (N, C, H, W), (O, _, *window) = x.shape, weight.shape
+    (N, _, H, W), (O, _, *window) = x.shape, weight.shape
     OH, OW = (output_size(*axis) for axis in zip((H, W), window, stride, pad, (1, 1), strict=True))
     unseen = stride[0] > window[0] or (OH - 1) * stride[0] + window[0] < pad[0] + H
     if keep and unseen:  # rows that no window sees would be missing from z too
         x, scale, shift, shortcut = settle(x, scale, shift, shortcut), None, None, None
-    geometry = forward_geometry(H, W, C, O, tuple(window), stride, pad, (1, 1), 1)
     y = empty_memory((N, O, OH, OW), x, channels_last=True)
     z = empty_memory(x.shape, x, channels_last=True) if keep and scale is not None else None
     _, way_out = as_it_is(x)
     way_out = way_out._replace(kind=STATISTICS if measure else NOTHING)
-    found = product(x, geometry, forward_matrix(weight, 1), y, 1, coming_in(scale, shift, shortcut, z, x), way_out)
+    ways = forward_ways(x, weight, stride, pad, (1, 1), 1)
+    found, counts = product(x, ways, weight, y, 1, coming_in(scale, shift, shortcut, z, x), way_out)
     if scale is None and keep:
         z = x
     if not measure:
         return y, z, None
-    in_scratch = scale is not None
-    counts = make_plan(geometry, x.shape, y.shape, 1, x.itemsize, in_scratch).counts
     return y, z, merged_moments(found.astype(np.float64), counts, y.dtype)
 
 
@@ -102,23 +98,22 @@ def conv_unit_backward(
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """As the readable form: the unit before's g, dweight, and the sums that go with g."""
     g, y, x = channels_last(g), channels_last(y), channels_last(x)
-    (_, C, H, W), (O, _, *window) = x.shape, weight.shape
     plain, nothing = as_it_is(x)
     k0, k1, k2 = np.ascontiguousarray(k)
     gradient = WayIn(NORM_GRADIENT, k0, k1, k2, flat(y), plain.z)
-    forward = forward_geometry(H, W, C, O, tuple(window), stride, pad, (1, 1), 1)
+    forward = forward_ways(x, weight, stride, pad, (1, 1), 1)
     if z is None:
         dweight = outer(x, forward, g, weight, 1, coming_in(scale, shift, None, None, x), gradient)
     else:
         dweight = outer(channels_last(z), forward, g, weight, 1, plain, gradient)
-    backward = input_gradient_geometry(H, W, C, O, tuple(window), stride, pad, (1, 1), 1)
+    backward = backward_ways(x.shape, g, weight, stride, pad, (1, 1), 1)
     dx = empty_memory(x.shape, x, channels_last=True)
     way_out = nothing
     if mean is not None and scale is not None and shift is not None:
         came_by = flat(channels_last(extra)) if extra is not None else nothing.extra
         kept = flat(channels_last(z)) if z is not None else nothing.z
         way_out = WayOut(GRADIENT_RELU, came_by, flat(x), scale, shift, mean, kept)
-    found = product(g, backward, backward_matrix(weight, 1), dx, 1, gradient, way_out)
+    found, _ = product(g, backward, weight, dx, 1, gradient, way_out)
     if mean is None:
         return dx if extra is None else dx + extra, dweight, None
     total, dot = found.sum(axis=0, dtype=np.float64).astype(x.dtype)
