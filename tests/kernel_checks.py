@@ -18,7 +18,7 @@ from tinyresnet import Array
 from tinyresnet_kernels import dispatch, is_channels_last, use
 
 dispatch.load("cpu")
-from tinyresnet_kernels.cpu import conv, plan  # noqa: E402 (only where there is Numba)
+from tinyresnet_kernels.cpu import conv, plan, threads  # noqa: E402 (only where there is Numba)
 
 
 def replaced() -> list[str]:
@@ -35,14 +35,14 @@ def cpu_modules() -> list[ModuleType]:
 
 @contextlib.contextmanager
 def scratch_of(size: int) -> Iterator[None]:
-    """Within the block, kernels have scratch of `size` bytes: then small pictures are cut into bands too; and few tiles are enough."""
-    before = plan.SCRATCH_BYTES, conv.ENOUGH_TILES
-    plan.SCRATCH_BYTES, conv.ENOUGH_TILES = size, 1
+    """Within the block, kernels have scratch of `size` bytes: then small pictures are cut into bands too; and little work is enough."""
+    before = plan.SCRATCH_BYTES, conv.ENOUGH_TILES, threads.WORTH_A_THREAD
+    plan.SCRATCH_BYTES, conv.ENOUGH_TILES, threads.WORTH_A_THREAD = size, 1, 0
     plan.make_plan.cache_clear()  # plans that were made for another size
     try:
         yield
     finally:
-        plan.SCRATCH_BYTES, conv.ENOUGH_TILES = before
+        plan.SCRATCH_BYTES, conv.ENOUGH_TILES, threads.WORTH_A_THREAD = before
         plan.make_plan.cache_clear()
 
 

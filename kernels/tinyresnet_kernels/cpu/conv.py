@@ -32,7 +32,6 @@ PARTIAL_BYTES = 1 << 21  # of all chunks' own weight gradients together: more do
 SPLITS = (
     8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of the output channels
 )
-WORTH_A_THREAD = 1 << 16  # numbers
 ENOUGH_TILES = 32  # of Winograd's: fewer, and packing the weight costs more than is saved
 
 Ways: TypeAlias = tuple[Geometry, ...]
@@ -124,7 +123,7 @@ def winograd_pays(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pa
     N, _, H, W = x.shape
     OH, OW = H + 2 * pad[0] - 2, W + 2 * pad[1] - 2
     tiles = -(-OH // 2) * -(-OW // 2)
-    return N * tiles >= ENOUGH_TILES and OH * OW >= 2 * tiles
+    return N * tiles >= ENOUGH_TILES and 2 * tiles <= OH * OW
 
 
 def product(
@@ -145,12 +144,17 @@ def product(
             way_out.kind, flat_y, *way_out[1:], found.reshape(-1),
         )  # fmt: skip
         if geometry.winograd:
-            in_chunks(functools.partial(winograd.product_visit, *given, bad), plan.units)
+            in_chunks(functools.partial(winograd.product_visit, *given, bad), plan.units, operations(x, y, weight))
         else:
-            in_chunks(functools.partial(product_visit, *given), plan.units)
+            in_chunks(functools.partial(product_visit, *given), plan.units, operations(x, y, weight))
         if np.isfinite(bad).all():
             break
     return found, plan.counts
+
+
+def operations(x: Array, y: Array, weight: Array) -> int:
+    """The multiply-adds of a convolution between x and y, in either direction."""
+    return min(x.size // x.shape[1], y.size // y.shape[1]) * weight.size
 
 
 def pack(weight: Array, plan: Plan, groups: int, by_points: bool, packed: Array) -> None:
@@ -160,7 +164,7 @@ def pack(weight: Array, plan: Plan, groups: int, by_points: bool, packed: Array)
     else:
         given = (weight, plan.starts, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, packed)
         work = functools.partial(pack_weight, *given)
-    on_enough_threads(work, plan.blocks, plan.packed)
+    in_chunks(work, plan.blocks, 16 * plan.packed)
 
 
 def outer(x: Array, ways: Ways, dy: Array, weight: Array, groups: int, way_in: WayIn, way_in_dy: WayIn) -> Array:
@@ -188,7 +192,7 @@ def outer(x: Array, ways: Ways, dy: Array, weight: Array, groups: int, way_in: W
                 part[blocks[0] * size : blocks[1] * size] = 0
                 visit(*given, part, *blocks, *units)
 
-        in_chunks(work, chunks * splits)
+        in_chunks(work, chunks * splits, operations(x, dy, weight))
         flat_dweight = dweight.reshape(-1)
         if geometry.winograd:
             unpack = functools.partial(
@@ -197,18 +201,10 @@ def outer(x: Array, ways: Ways, dy: Array, weight: Array, groups: int, way_in: W
         else:
             given_back = (parts, chunks, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, flat_dweight)
             unpack = functools.partial(unpack_gradient, *given_back)
-        on_enough_threads(unpack, plan.blocks, parts.size)
+        in_chunks(unpack, plan.blocks, 16 * parts.size)
         if np.isfinite(bad).all():
             break
     return dweight
-
-
-def on_enough_threads(work: Callable[[int, int], object], total: int, numbers: int) -> None:
-    """`in_chunks`, or all on this thread where the work is on so few numbers that waking others takes longer."""
-    if numbers < WORTH_A_THREAD:
-        work(0, total)
-    else:
-        in_chunks(work, total)
 
 
 def supported(x: Array, weight: Array, *settings: Any) -> bool:

@@ -7,12 +7,14 @@ from two threads at once, and its parallel kernels take far longer to compile.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from queue import SimpleQueue
 
 CHUNKS = 16  # pieces of a batch: enough for any machine this library is meant for, few enough to add up quickly
+WORTH_A_THREAD = 1 << 22  # multiply-adds, or so
 _count = [0]
 
 
@@ -30,36 +32,77 @@ def set_threads(count: int) -> None:
     _count[0] = count
 
 
+class _Helpers:
+    """Threads that wait for jobs: as many as were ever wanted at once. They end with the process."""
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.count, self.lock = 0, threading.Lock()
+
+    def call(self, job: Callable[[], None], count: int) -> None:
+        """Let `count` helpers run the job, each as soon as it is free."""
+        with self.lock:
+            while self.count < count:
+                self.count += 1
+                threading.Thread(target=self._work, name=f"tinyresnet-{self.count}", daemon=True).start()
+        for _ in range(count):
+            self.jobs.put(job)
+
+    def _work(self) -> None:
+        while True:
+            self.jobs.get()()
+
+
 @functools.cache
-def _workers(count: int, process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="tinyresnet")
+def _helpers(process: int) -> _Helpers:
+    return _Helpers()
 
 
-def in_chunks(work: Callable[[int, int], object], total: int) -> None:
+def in_chunks(work: Callable[[int, int], object], total: int, operations: float = math.inf) -> None:
     """Call work(first, last) for ranges that cover 0..total-1, on all threads; returns when all is done.
 
-    Which thread has which range is left to chance: `work` must write, for each number in its range, to places of that number alone.
+    Fewer `operations` in all than are worth a thread are done on this one: waking another takes as long.
+
+    Which thread has which range is left to chance: `work` must write, for each number in its range, to places of that number alone. A helper
+    that wakes up late finds nothing left to do, and nobody waits for it.
     """
     workers = min(threads(), total)
-    if workers < 2:
+    if workers < 2 or operations < WORTH_A_THREAD:
         work(0, total)
         return
     pieces = min(4 * workers, total)  # a few each, so that a thread that was held up does not keep the others waiting
-    ranges = iter([(piece * total // pieces, (piece + 1) * total // pieces) for piece in range(pieces)])
-    lock = threading.Lock()
+    left = iter([(piece * total // pieces, (piece + 1) * total // pieces) for piece in range(pieces)])
+    lock, joined, ended = threading.Lock(), [0], SimpleQueue[BaseException | None]()
 
-    def drain() -> None:
-        while True:
-            with lock:
-                piece = next(ranges, None)
-            if piece is None:
-                return
+    def take() -> tuple[int, int] | None:
+        with lock:
+            return next(left, None)
+
+    def drain(piece: tuple[int, int] | None) -> None:
+        while piece is not None:
             work(*piece)
+            piece = take()
 
-    others = [_workers(workers - 1, os.getpid()).submit(drain) for _ in range(workers - 1)]
+    def help_out() -> None:
+        with lock:
+            piece = next(left, None)
+            joined[0] += piece is not None
+        if piece is not None:
+            error = None
+            try:
+                drain(piece)
+            except BaseException as caught:
+                error = caught
+            ended.put(error)
+
+    _helpers(os.getpid()).call(help_out, workers - 1)
     try:
-        drain()
+        drain(take())
     finally:
-        wait(others)
-    for other in others:
-        other.result()
+        with lock:
+            for _ in left:  # after an error: nobody shall begin another piece
+                pass
+        errors = [ended.get() for _ in range(joined[0])]
+    for error in errors:
+        if error is not None:
+            raise error

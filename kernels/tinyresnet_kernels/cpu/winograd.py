@@ -22,7 +22,7 @@ from .compiling import inline, kernel
 from .host import lanes
 from .panels import gram1, gram2, panel1, panel2
 from .vector import add, load, multiply, multiply_add, spread, store, subtract, zero
-from .ways import fill, fill_row, finish, scratch
+from .ways import fill, finish, scratch
 
 L = lanes(4)
 STRIP = 56  # tiles at a time, whose points stay in cache: a multiple of 14, the rows of a register tile with AVX-512
