@@ -47,6 +47,8 @@ def convolution(draw: Draw, *, plain: bool = False) -> Convolution:
             sizes = (4, 8, 16) if draw.largest == 8 else (16, 16, 32, 48)
             N, G, CG, OG = max(N, 1), 1, draw.one_of(*sizes), draw.one_of(*sizes)
             kernel, stride, dilation = (3, 3), (1, 1), (1, 1)
+        elif draw.rng.random() < 0.1:  # depthwise
+            G, CG, OG = draw.one_of(3, 8, 16, 19, 48), 1, 1
         if plain:
             N, G, dilation = max(N, 1), 1, (1, 1)
         size = (draw.size(), draw.size())

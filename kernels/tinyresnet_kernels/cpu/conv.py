@@ -18,7 +18,7 @@ from ..arrays import Array, empty_memory, like_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from ..memory import pool
-from . import winograd
+from . import depthwise, winograd
 from .geometry import Geometry, forward_geometry, input_gradient_geometry, winograd_geometry
 from .host import lanes
 from .plan import Plan, make_plan
@@ -92,7 +92,7 @@ def channels_last(x: Array) -> Array:
 
 def forward_ways(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Ways:
     """How y may be made from x, the fastest way first; the last one is always right."""
-    (N, C, H, W), (O, _, *kernel) = x.shape, weight.shape
+    (_, C, H, W), (O, _, *kernel) = x.shape, weight.shape
     direct = forward_geometry(H, W, C, O, (kernel[0], kernel[1]), stride, pad, dilation, groups)
     if winograd_pays(x, weight, stride, pad, dilation, groups):
         return winograd_geometry(H, W, C, O, pad, direct.column), direct
@@ -134,6 +134,8 @@ def product(
     Returns what the way out found, (units, 2, O), and how many output pixels each unit has.
     """
     flat_x, flat_y, flat_weight = flat(x), flat(y), contiguous(weight)
+    if 1 < groups == x.shape[1] == y.shape[1]:
+        return depthwise_product(x, ways[-1], weight, y)
     for geometry in ways:
         plan = make_plan(geometry, x.shape, y.shape, groups, x.itemsize, way_in.kind != COPY)
         found = np.empty((plan.units, 2, y.shape[1]) if way_out.kind != NOTHING else (0, 2, 0), x.dtype)
@@ -152,6 +154,14 @@ def product(
     return found, plan.counts
 
 
+def depthwise_product(x: Array, geometry: Geometry, weight: Array, y: Array) -> tuple[Array, Array]:
+    """The same of as many groups as channels; units know no groups, so nothing is done on the way in or out."""
+    plan = make_plan(geometry, x.shape, y.shape, x.shape[1], x.itemsize)
+    given = (plan.sizes, plan.table, plan.starts, depthwise.packed_taps(weight, plan), flat(x), flat(y))
+    in_chunks(functools.partial(depthwise.product_visit, *given), plan.units, operations(x, y, weight))
+    return np.empty((0, 2, 0), x.dtype), plan.counts
+
+
 def operations(x: Array, y: Array, weight: Array) -> int:
     """The multiply-adds of a convolution between x and y, in either direction."""
     return min(x.size // x.shape[1], y.size // y.shape[1]) * weight.size
@@ -168,43 +178,64 @@ def pack(weight: Array, plan: Plan, groups: int, by_points: bool, packed: Array)
 
 
 def outer(x: Array, ways: Ways, dy: Array, weight: Array, groups: int, way_in: WayIn, way_in_dy: WayIn) -> Array:
-    """dweight (O, C/groups, KH, KW): the sum over pictures of the outer products of x and dy, both channels-last."""
-    flat_x, flat_dy = flat(x), flat(dy)
+    """dweight (O, C/groups, KH, KW), the sum over pictures of the outer products of x and dy, by the first way that is right."""
+    if 1 < groups == x.shape[1] == dy.shape[1]:
+        return depthwise_outer(x, ways[-1], dy, weight)
     dweight = np.empty(weight.shape, x.dtype)
     for geometry in ways:
         plan = make_plan(geometry, x.shape, dy.shape, groups, x.itemsize, way_in.kind != COPY)
         chunks = max(1, min(CHUNKS, plan.units, PARTIAL_BYTES // (plan.packed * x.itemsize)))
-        splits = min(plan.blocks, max(1, SPLITS // chunks))
         parts, bad = pool.empty((chunks * plan.packed,), x.dtype), np.zeros(plan.blocks, x.dtype)
-        visit = winograd.outer_visit if geometry.winograd else outer_visit
-        given = (
-            plan.sizes, plan.table, plan.starts, way_in.kind, flat_x, way_in.a, way_in.b,
-            way_in_dy.kind, flat_dy, way_in_dy.a, way_in_dy.b, way_in_dy.c, way_in_dy.other,
+        visit = functools.partial(
+            winograd.outer_visit if geometry.winograd else outer_visit,
+            plan.sizes, plan.table, plan.starts, way_in.kind, flat(x), way_in.a, way_in.b,
+            way_in_dy.kind, flat(dy), way_in_dy.a, way_in_dy.b, way_in_dy.c, way_in_dy.other,
         )  # fmt: skip
-
-        def work(first: int, last: int) -> None:
-            for number in range(first, last):
-                chunk, split = divmod(number, splits)
-                part = parts[chunk * plan.packed : (chunk + 1) * plan.packed]
-                blocks = split * plan.blocks // splits, (split + 1) * plan.blocks // splits
-                units = chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks
-                size = plan.packed // plan.blocks
-                part[blocks[0] * size : blocks[1] * size] = 0
-                visit(*given, part, *blocks, *units)
-
-        in_chunks(work, chunks * splits, operations(x, dy, weight))
+        outer_parts(visit, parts, chunks, plan, operations(x, dy, weight))
         flat_dweight = dweight.reshape(-1)
         if geometry.winograd:
             unpack = functools.partial(
                 unpack_filter_gradient, parts, chunks, plan.sizes.C, plan.width, flat_dweight, bad
             )
         else:
-            given_back = (parts, chunks, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, flat_dweight)
-            unpack = functools.partial(unpack_gradient, *given_back)
+            unpack = functools.partial(
+                unpack_gradient, parts, chunks, plan.weights, plan.column, groups, plan.sizes.OG, plan.width, flat_dweight
+            )  # fmt: skip
         in_chunks(unpack, plan.blocks, 16 * parts.size)
         if np.isfinite(bad).all():
             break
     return dweight
+
+
+def depthwise_outer(x: Array, geometry: Geometry, dy: Array, weight: Array) -> Array:
+    """dweight (C, 1, KH, KW) of as many groups as channels."""
+    plan = make_plan(geometry, x.shape, dy.shape, x.shape[1], x.itemsize)
+    chunks = min(CHUNKS, plan.units)
+    parts = np.zeros((chunks, weight.size), x.dtype)
+    visit = functools.partial(depthwise.outer_visit, plan.sizes, plan.table, plan.starts, flat(x), flat(dy))
+
+    def work(first: int, last: int) -> None:
+        for chunk in range(first, last):
+            visit(parts[chunk], chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks)
+
+    in_chunks(work, chunks, operations(x, dy, weight))
+    return depthwise.unpacked_taps(parts, plan, weight.shape)
+
+
+def outer_parts(visit: Callable[..., object], parts: Array, chunks: int, plan: Plan, operations: int) -> None:
+    """The packed gradients of `chunks` chunks of the units, each of which is made in a few parts of the output channels."""
+    splits = min(plan.blocks, max(1, SPLITS // chunks))
+    size = plan.packed // plan.blocks
+
+    def work(first: int, last: int) -> None:
+        for number in range(first, last):
+            chunk, split = divmod(number, splits)
+            part = parts[chunk * plan.packed : (chunk + 1) * plan.packed]
+            blocks = split * plan.blocks // splits, (split + 1) * plan.blocks // splits
+            part[blocks[0] * size : blocks[1] * size] = 0
+            visit(part, *blocks, chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks)
+
+    in_chunks(work, chunks * splits, operations)
 
 
 def supported(x: Array, weight: Array, *settings: Any) -> bool:

@@ -106,8 +106,8 @@ def input_gradient_geometry(
             pixels = _grid(at_h, at_w, bordered[1], O)
             places = _grid(h, w, W, C)
             rows, columns, at = dist_h + border[0], dist_w + border[1], (KH[:, None] * kernel[1] + KW).ravel()
-            taps = _taps(rows, columns, bordered[1], O, OG, at, C // groups * kernel[0] * kernel[1])
-            walks.append(Walk(pixels, places, len(at_w), *taps))
+            gather = _taps(rows, columns, bordered[1], O, OG, at, C // groups * kernel[0] * kernel[1])
+            walks.append(Walk(pixels, places, len(at_w), *gather))
     span = max([1, *(int(dist.max()) + border[0] + 1 for _, _, _, dist in axes[0] if len(dist))])
     return Geometry(border, (bordered[0], bordered[1]), 1, span, len(axes[0]), kernel[0] * kernel[1], tuple(walks))
 

@@ -100,7 +100,8 @@ def _twin_panel(rows: int, columns: int) -> Any:
     def tile(x, xi, vectors, stride, w, wi, y, yi):
         L = host.lanes(x.itemsize)
         at = xi + np.arange(vectors)[:, None, None] * stride + np.arange(L)[:, None] + np.arange(rows) * L
-        assert 0 <= at.min() <= at.max() < x.size and 0 <= yi <= y.size - rows * columns * L, "outside"
+        assert 0 <= at.min() <= at.max() < x.size, "read outside x"
+        assert 0 <= yi <= y.size - rows * columns * L, "write outside y"
         weights = w[wi : wi + vectors * L * columns * L].reshape(vectors * L, columns * L)
         y[yi : yi + rows * columns * L] = (x[at].reshape(-1, rows).T @ weights).ravel()
 

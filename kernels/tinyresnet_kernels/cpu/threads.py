@@ -63,8 +63,8 @@ def in_chunks(work: Callable[[int, int], object], total: int, operations: float 
 
     Fewer `operations` in all than are worth a thread are done on this one: waking another takes as long.
 
-    Which thread has which range is left to chance: `work` must write, for each number in its range, to places of that number alone. A helper
-    that wakes up late finds nothing left to do, and nobody waits for it.
+    Which thread has which range is left to chance: `work` must write, for each number in its range, to places of that number alone.
+    A helper that wakes up late finds nothing left to do, and nobody waits for it.
     """
     workers = min(threads(), total)
     if workers < 2 or operations < WORTH_A_THREAD:

@@ -43,6 +43,7 @@ def heights(columns: int) -> tuple[int, ...]:
 
 
 def constant(value: int) -> ir.Constant:
+    """LLVM: an integer."""
     return ir.Constant(INT, value)
 
 

@@ -23,7 +23,8 @@ def store(array: Vector, index: int, value: Vector) -> None:
 
 
 def load_first(array: Vector, index: int, count: int) -> Vector:
-    """The first `count` numbers from array[index] on, and zeros behind."""
+    """The first `count` numbers from array[index] on (at most a whole vector), and zeros behind."""
+    count = min(count, host.lanes(array.itemsize))
     assert 0 <= index <= array.size - count, "read outside the array"
     value = np.zeros(host.lanes(array.itemsize), array.dtype)
     value[:count] = array[index : index + count]
@@ -31,7 +32,8 @@ def load_first(array: Vector, index: int, count: int) -> Vector:
 
 
 def store_first(array: Vector, index: int, value: Vector, count: int) -> None:
-    """Write the first `count` numbers of value."""
+    """Write the first `count` numbers of value, at most all."""
+    count = min(count, len(value))
     assert 0 <= index <= array.size - count, "write outside the array"
     array[index : index + count] = value[:count]
 

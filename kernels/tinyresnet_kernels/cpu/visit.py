@@ -10,6 +10,7 @@ import numpy as np
 
 from .compiling import kernel
 from .sweeps import outer_rows1, outer_rows2, sweep1, sweep2
+from .vector import load_first, multiply_add, store
 from .ways import COPY, LANES4, LANES8, fill, fill_row, finish, scratch
 
 
@@ -20,8 +21,8 @@ def product_visit(
 ):  # fmt: skip
     """y = (x, changed on the way in) * w, finished on the way out, for the units first..last-1.
 
-    w is the weight as `pack_weight` packs it. `out` gets per unit the statistics (mean and M2, each per channel) or the gradient's sums. x, y
-    and all that has their shape are flat channels-last arrays; what a way in or out does not need is an empty array.
+    w is the weight as `pack_weight` packs it. `out` gets per unit the statistics (mean and M2, each per channel) or the gradient's
+    sums. x, y and all that has their shape are flat channels-last arrays; what a way in or out does not need is an empty array.
     """
     H, W, C, BW, group, groups, OG = sizes.H, sizes.W, sizes.C, sizes.BW, sizes.group, sizes.groups, sizes.OG
     bands, band = sizes.bands, sizes.band
@@ -115,11 +116,15 @@ def outer_visit(
                 for p in range(hi - lo):
                     for g in range(groups):
                         i = n * picture + (lo + p) * O + g * OG
-                        for j in range(OG):
-                            value = dy[i + j]
+                        for v in range(0, wide, L):
+                            there = OG - v
+                            value = load_first(dy, i + v, there)
                             if way_in_dy != COPY:
-                                value = value * k0[g * OG + j] + (y[i + j] * k1[g * OG + j] + k2[g * OG + j])
-                            dy_scratch[p * dy_row + g * wide + j] = value
+                                k = g * OG + v
+                                more = load_first(k2, k, there)
+                                more = multiply_add(load_first(y, i + v, there), load_first(k1, k, there), more)
+                                value = multiply_add(value, load_first(k0, k, there), more)
+                            store(dy_scratch, p * dy_row + g * wide + v, value)
             else:
                 fill_row(way_in_dy, dy, n * picture + lo * O, hi - lo, O, k0, k1, k2, y, nothing, dy_scratch, 0)
         for number in range(first_block, last_block):

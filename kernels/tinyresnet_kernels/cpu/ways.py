@@ -87,6 +87,34 @@ def fill(way_in, x, start, H, W, C, top, left, BW, first, last, a, b, c, other, 
 
 
 @inline
+def row_sum(y, i, row, O):
+    """The sum of a row's vectors y[i], y[i + O] ...: in four sums, none of which waits for another."""
+    a, b, c, d = zero(y), zero(y), zero(y), zero(y)
+    whole = row // 4 * 4
+    for p in range(i, i + whole * O, 4 * O):
+        a, b = add(a, load(y, p)), add(b, load(y, p + O))
+        c, d = add(c, load(y, p + 2 * O)), add(d, load(y, p + 3 * O))
+    for p in range(i + whole * O, i + row * O, O):
+        a = add(a, load(y, p))
+    return add(add(a, b), add(c, d))
+
+
+@inline
+def row_squares(y, i, row, O, mean):
+    """The same of the squared distances from the mean."""
+    a, b, c, d = zero(y), zero(y), zero(y), zero(y)
+    whole = row // 4 * 4
+    for p in range(i, i + whole * O, 4 * O):
+        e, f = subtract(load(y, p), mean), subtract(load(y, p + O), mean)
+        g, h = subtract(load(y, p + 2 * O), mean), subtract(load(y, p + 3 * O), mean)
+        a, b, c, d = multiply_add(e, e, a), multiply_add(f, f, b), multiply_add(g, g, c), multiply_add(h, h, d)
+    for p in range(i + whole * O, i + row * O, O):
+        e = subtract(load(y, p), mean)
+        a = multiply_add(e, e, a)
+    return add(add(a, b), add(c, d))
+
+
+@inline
 def statistics(y, start, row, rows, O, out, mean_at, m2_at):
     """Mean and sum of squared distances from it, per channel, of rows * row pixels (O,) from y[start] on; row by row, then together."""
     L = LANES4 if y.itemsize == 4 else LANES8
@@ -95,21 +123,16 @@ def statistics(y, start, row, rows, O, out, mean_at, m2_at):
         for k in range(0, O, L):
             total = zero(y)
             for r in range(rows):
-                part = zero(y)
-                for p in range(row):
-                    part = add(part, load(y, start + (r * row + p) * O + k))
-                total = add(total, part)
+                i = start + r * row * O + k
+                total = add(total, row_sum(y, i, row, O))
             store(out, mean_at + k, total)
             for j in range(mean_at + k, mean_at + k + L):
                 out[j] = out[j] / count
             mean = load(out, mean_at + k)
             total = zero(y)
             for r in range(rows):
-                part = zero(y)
-                for p in range(row):
-                    d = subtract(load(y, start + (r * row + p) * O + k), mean)
-                    part = multiply_add(d, d, part)
-                total = add(total, part)
+                i = start + r * row * O + k
+                total = add(total, row_squares(y, i, row, O, mean))
             store(out, m2_at + k, total)
     else:
         for k in range(O):

@@ -6,8 +6,8 @@ Four numbers d of a row and three weights g make two output numbers with four pr
                                 G g  = (g0, (g0 + g1 + g2)/2, (g0 - g1 + g2)/2, g2)   the filter
                                 A' m = (m0 + m1 + m2, m1 - m2 - m3)                   the output
 
-Along both axes a 4x4 tile makes 2x2 outputs with 16 products, at each of 16 *points* a matrix product over the channels. The gradient of the
-weight has the same 16 products: dg = G' [(B' d) * (A dy)]. Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
+Along both axes a 4x4 tile makes 2x2 outputs with 16 products, at each of 16 *points* a matrix product over the channels. The gradient of
+the weight has the same 16 products: dg = G' [(B' d) * (A dy)]. Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (2016).
 
 In float32 the sums of a tile's numbers round: the error is a few times that of the direct sum, relative to the largest numbers of the
 tile, not of the output's own window. A NaN or infinity spreads over a tile's outputs, so every visit reports whether one came out,
@@ -245,9 +245,12 @@ def product_visit(
                         panel2(points_x, p * step_x, tiles, vectors, strip * L, w, wi, points_y, p * step_y)
                     else:
                         panel1(points_x, p * step_x, tiles, vectors, strip * L, w, wi, points_y, p * step_y)
+                r, q = first_tile % count // row, first_tile % row
                 for t in range(tiles):
-                    tile = (first_tile + t) % count
-                    down, right = 2 * (tile // row) + 1 < sizes.OH, 2 * (tile % row) + 1 < sizes.OW
+                    down, right = 2 * r + 1 < sizes.OH, 2 * q + 1 < sizes.OW
+                    q += 1
+                    if q == row:
+                        r, q = (r + 1) % (count // row), 0
                     o = start + places[first_tile + t] + block
                     for k in range(0, width, L):
                         unseen = tile_outputs(
@@ -306,9 +309,12 @@ def outer_visit(
                 for k in range(vectors):
                     tile_points(source, i + k * L, BW * C, C, points_x, (k * strip + t) * L, step_x)
             for block in range(first_block, last_block):
+                r, q = (first_tile - lo) // row, first_tile % row
                 for t in range(tiles):
-                    tile = first_tile + t - lo
-                    i = ((tile // row) * 2 * wide + (tile % row) * 2) * O + block * width
+                    i = (r * 2 * wide + q * 2) * O + block * width
+                    q += 1
+                    if q == row:
+                        r, q = r + 1, 0
                     for k in range(0, width, L):
                         upstream_points(upstream, i + k, wide * O, O, points_y, t * width + k, step_y)
                 for p in range(POINTS):
