@@ -10,14 +10,14 @@ from tinyresnet_kernels import Array, Form
 
 from ..errors import InputError
 
-DTYPES = ("float32", "float64", "complex128")  # complex128 is for derivatives by complex step; see `gradcheck`
+DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))  # complex128 is for derivatives by complex step; see `gradcheck`
 
 
 def numbers(op: str, name: str, x: Any) -> None:
     """x must be an array of a supported dtype. Raises InputError."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise InputError(f"{op}: {name} is a {type(x).__name__}: an array of float32 or float64 is wanted")
-    if str(x.dtype) not in DTYPES:
+    if x.dtype not in DTYPES:
         raise InputError(f"{op}: {name} has dtype {x.dtype}: float32 or float64 is wanted")
 
 

@@ -32,7 +32,7 @@ PARTIAL_BYTES = 1 << 21  # of all chunks' own weight gradients together: more do
 SPLITS = (
     8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of the output channels
 )
-ENOUGH_TILES = 32  # of Winograd's: fewer, and packing the weight costs more than is saved
+ENOUGH_TILES = 12  # of Winograd's: fewer, and packing the weight costs more than is saved
 
 Ways: TypeAlias = tuple[Geometry, ...]
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from . import threads
 from .geometry import Geometry, Offsets
 from .host import lanes
 from .threads import CHUNKS
@@ -78,7 +79,10 @@ def make_plan(
     rows = max(-(-len(walk.pixels) // walk.row) for walk in geometry.walks)
     pixels = sum(len(walk.pixels) for walk in geometry.walks)
     fitting = (SCRATCH_BYTES // (BW * C * itemsize) - geometry.span) // geometry.step + 1
-    wanted = -(-CHUNKS // max(N, 1))  # bands, so that a small batch has work for every thread too
+    weights = [POINTS * C if geometry.winograd else len(walk.weights) for walk in geometry.walks]
+    work = N * O * sum(len(walk.pixels) * count for walk, count in zip(geometry.walks, weights, strict=True))
+    # bands, so that a small batch has work for every thread too
+    wanted = -(-CHUNKS // max(N, 1)) if work >= threads.WORTH_A_THREAD else 1
     band = max(1, min(rows if direct else fitting, -(-rows // wanted)))
     group = 1
     if band == rows:
