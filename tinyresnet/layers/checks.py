@@ -10,7 +10,8 @@ from tinyresnet_kernels import Array, Form
 
 from ..errors import InputError
 
-DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))  # complex128 is for derivatives by complex step; see `gradcheck`
+# complex128 is for derivatives by complex step; see `gradcheck`
+DTYPES = tuple(np.dtype(name) for name in ("float32", "float64", "complex128"))
 
 
 def numbers(op: str, name: str, x: Any) -> None:

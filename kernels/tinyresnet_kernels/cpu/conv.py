@@ -2,13 +2,16 @@
 
 im2col's columns are never made: their numbers are found by address arithmetic (`geometry.py`). Each picture, or a band of its rows if it is
 large, is copied once into a zero-bordered scratch that stays in the second-level cache (`plan.py`, `visit.py`); padding, stride and borders
-live there. Weights are packed so that a register tile (`tiles.py`) reads them in one straight line.
+live there. Weights are packed so that a register tile (`tiles.py`) reads them in one straight line. 3x3 convolutions of float32 go by
+Winograd's tiles (`winograd.py`), as many groups as channels by vectors of channels (`depthwise.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -35,6 +38,8 @@ SPLITS = (
 ENOUGH_TILES = 12  # of Winograd's: fewer, and packing the weight costs more than is saved
 
 Ways: TypeAlias = tuple[Geometry, ...]
+
+_direct: contextvars.ContextVar[bool] = contextvars.ContextVar("tinyresnet_direct", default=False)
 
 
 class WayIn(NamedTuple):
@@ -111,11 +116,23 @@ def backward_ways(
     return (direct,)
 
 
+@contextlib.contextmanager
+def direct() -> Iterator[None]:
+    """Within the block, every convolution has the products of the definition: no Winograd."""
+    token = _direct.set(True)
+    try:
+        yield
+    finally:
+        _direct.reset(token)
+
+
 def winograd_pays(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> bool:
     """Whether to convolve x by Winograd's tiles: 3x3, whole vectors of channels, float32, and tiles enough that are mostly full.
 
     In float64, which is for checking, products are those of the definition.
     """
+    if _direct.get():
+        return False
     if weight.shape[2:] != (3, 3) or (stride, dilation, groups) != ((1, 1), (1, 1), 1) or x.dtype != np.float32:
         return False
     if min(pad) < 0 or weight.shape[0] % lanes(4) or weight.shape[1] % lanes(4):

@@ -1,7 +1,7 @@
 """Depthwise convolutions: as many groups as channels, so every channel meets its own weights alone.
 
-A vector of channels is multiplied by a vector of weights. The tables are those of any convolution (`geometry.py`); a tap's weights lie side by
-side for all channels. There is no sum over channels to share loads in, so these run at the speed of the first-level cache.
+A vector of channels is multiplied by a vector of weights. The tables are those of any convolution (`geometry.py`); a tap's weights lie
+side by side for all channels. There is no sum over channels to share loads in, so these run at the speed of the first-level cache.
 """
 
 from __future__ import annotations
