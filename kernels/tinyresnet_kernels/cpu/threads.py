@@ -6,6 +6,8 @@ from two threads at once, and its parallel kernels take far longer to compile.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import math
 import os
@@ -32,21 +34,53 @@ def set_threads(count: int) -> None:
     _count[0] = count
 
 
+def _find_processor() -> Callable[[], int] | None:
+    """The function that tells on which processor the calling thread runs, where the system has one and can bind threads."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        return ctypes.CDLL(None).sched_getcpu
+    except (AttributeError, OSError):
+        return None
+
+
+_processor = _find_processor()
+
+
 class _Helpers:
     """Threads that wait for jobs: as many as were ever wanted at once. They end with the process."""
 
     def __init__(self) -> None:
         self.jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self.count, self.lock = 0, threading.Lock()
+        self.threads: list[threading.Thread] = []
+        self.lock = threading.Lock()
+        self.caller_on = -1  # the processor of the thread that called last
 
     def call(self, job: Callable[[], None], count: int) -> None:
         """Let `count` helpers run the job, each as soon as it is free."""
         with self.lock:
-            while self.count < count:
-                self.count += 1
-                threading.Thread(target=self._work, name=f"tinyresnet-{self.count}", daemon=True).start()
+            while len(self.threads) < count:
+                helper = threading.Thread(target=self._work, name=f"tinyresnet-{len(self.threads)}", daemon=True)
+                helper.start()
+                self.threads.append(helper)
+                self.caller_on = -1
+            if _processor is not None:
+                self._make_way(_processor())
         for _ in range(count):
             self.jobs.put(job)
+
+    def _make_way(self, here: int) -> None:
+        """Keep the helpers off the caller's processor.
+
+        Linux likes to wake a thread where the one runs that wakes it, and lets them share that processor for milliseconds.
+        """
+        if here == self.caller_on:
+            return
+        self.caller_on = here
+        others = os.sched_getaffinity(0) - {here}
+        for helper in self.threads if others else []:
+            with contextlib.suppress(OSError):  # where that is not allowed, the system decides
+                os.sched_setaffinity(helper.native_id or 0, others)
 
     def _work(self) -> None:
         while True:
