@@ -106,6 +106,7 @@ def in_chunks(work: Callable[[int, int], object], total: int, operations: float 
         return
     pieces = min(4 * workers, total)  # a few each, so that a thread that was held up does not keep the others waiting
     left = iter([(piece * total // pieces, (piece + 1) * total // pieces) for piece in range(pieces)])
+    works = [work]  # taken out in the end, so that a job which still waits for its helper holds no arrays
     lock, joined, ended = threading.Lock(), [0], SimpleQueue[BaseException | None]()
 
     def take() -> tuple[int, int] | None:
@@ -114,7 +115,7 @@ def in_chunks(work: Callable[[int, int], object], total: int, operations: float 
 
     def drain(piece: tuple[int, int] | None) -> None:
         while piece is not None:
-            work(*piece)
+            works[0](*piece)
             piece = take()
 
     def help_out() -> None:
@@ -137,6 +138,7 @@ def in_chunks(work: Callable[[int, int], object], total: int, operations: float 
             for _ in left:  # after an error: nobody shall begin another piece
                 pass
         errors = [ended.get() for _ in range(joined[0])]
+        works.clear()
     for error in errors:
         if error is not None:
             raise error
