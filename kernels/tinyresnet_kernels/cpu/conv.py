@@ -32,9 +32,7 @@ from .weights import pack_weight, unpack_gradient
 from .winograd import pack_filter, unpack_filter_gradient
 
 PARTIAL_BYTES = 1 << 21  # of all chunks' own weight gradients together: more do not stay in cache while they grow
-SPLITS = (
-    8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of the output channels
-)
+SPLITS = 8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of its channels
 ENOUGH_TILES = 12  # of Winograd's: fewer, and packing the weight costs more than is saved
 
 Ways: TypeAlias = tuple[Geometry, ...]

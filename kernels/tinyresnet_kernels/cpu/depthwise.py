@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array
-from .compiling import inline, kernel
+from .compiling import kernel
 from .plan import Plan
 from .vector import add, load, load_first, multiply_add, store, store_first, zero
-from .ways import COPY, LANES4, LANES8, fill, scratch
+from .ways import COPY, LANES4, LANES8, bring, input_scratch, windows
 
 
 def packed_taps(weight: Array, plan: Plan) -> Array:
@@ -28,38 +28,19 @@ def unpacked_taps(parts: Array, plan: Plan, shape: tuple[int, ...]) -> Array:
     return dweight.reshape(shape)
 
 
-@inline
-def bring(sizes, x, n, pictures, low, tall, bordered):
-    """A unit's input into bordered scratch, if it is not read where it is."""
-    if not sizes.direct:
-        for i in range(pictures):
-            fill(
-                COPY, x, (n + i) * sizes.H * sizes.W * sizes.C, sizes.H, sizes.W, sizes.C, sizes.top, sizes.left, sizes.BW,
-                low, low + tall, x, x, x, x, bordered[:0], bordered, i * tall * sizes.BW * sizes.C,
-            )  # fmt: skip
-
-
 @kernel
 def product_visit(sizes, table, starts, w, x, y, first, last):
     """y = x * w, channel by channel, for the units first..last-1; w (taps of all walks, C)."""
-    C, group, bands, band = sizes.C, sizes.group, sizes.bands, sizes.band
+    C, group = sizes.C, sizes.group
     L = LANES4 if x.itemsize == 4 else LANES8
     whole = C // L * L
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
-    bordered = scratch(0 if sizes.direct else group * tall * sizes.BW * C, x)
+    bordered = input_scratch(sizes, x)
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures, low = min(group, sizes.N - n), band_number * band * sizes.step
-        bring(sizes, x, n, pictures, low, tall, bordered)
-        source, shifted = bordered, -low * sizes.BW * C
-        if sizes.direct:
-            source, shifted = x, n * sizes.H * sizes.W * C
+        source, shifted, n, pictures, band_number = bring(sizes, unit, COPY, x, x, x, x, x, bordered[:0], bordered)
         weights = 0
         for k in range(len(starts)):
             at, count, row, taps_at, taps_count = starts[k, 0], starts[k, 1], starts[k, 2], starts[k, 3], starts[k, 4]
-            lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-            if bands == 1:
-                lo, hi = 0, pictures * count
+            lo, hi = windows(sizes, count, row, pictures, band_number)
             for p in range(lo, hi):
                 i, o = shifted + table[at + p], n * sizes.picture + table[at + group * count + p]
                 for c in range(0, whole, L):
@@ -80,23 +61,15 @@ def product_visit(sizes, table, starts, w, x, y, first, last):
 @kernel
 def outer_visit(sizes, table, starts, x, dy, dw, first, last):
     """dw (taps, C) += x times dy, channel by channel, for the units first..last-1, in this order."""
-    C, group, bands, band = sizes.C, sizes.group, sizes.bands, sizes.band
+    C, group = sizes.C, sizes.group
     L = LANES4 if x.itemsize == 4 else LANES8
     whole = C // L * L
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
-    bordered = scratch(0 if sizes.direct else group * tall * sizes.BW * C, x)
+    bordered = input_scratch(sizes, x)
     at, count, row, taps_at, taps_count = starts[0, 0], starts[0, 1], starts[0, 2], starts[0, 3], starts[0, 4]
     places_at = at + group * count
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures, low = min(group, sizes.N - n), band_number * band * sizes.step
-        bring(sizes, x, n, pictures, low, tall, bordered)
-        source, shifted = bordered, -low * sizes.BW * C
-        if sizes.direct:
-            source, shifted = x, n * sizes.H * sizes.W * C
-        lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-        if bands == 1:
-            lo, hi = 0, pictures * count
+        source, shifted, n, pictures, band_number = bring(sizes, unit, COPY, x, x, x, x, x, bordered[:0], bordered)
+        lo, hi = windows(sizes, count, row, pictures, band_number)
         start = n * sizes.picture
         for t in range(taps_count):
             tap = shifted + table[taps_at + t]

@@ -11,7 +11,7 @@ import numpy as np
 from .compiling import kernel
 from .sweeps import outer_rows1, outer_rows2, sweep1, sweep2
 from .vector import load_first, multiply_add, store
-from .ways import COPY, LANES4, LANES8, fill, fill_row, finish, scratch
+from .ways import COPY, LANES4, LANES8, bring, fill_row, finish, input_scratch, scratch, windows
 
 
 @kernel
@@ -24,34 +24,20 @@ def product_visit(
     w is the weight as `pack_weight` packs it. `out` gets per unit the statistics (mean and M2, each per channel) or the gradient's
     sums. x, y and all that has their shape are flat channels-last arrays; what a way in or out does not need is an empty array.
     """
-    H, W, C, BW, group, groups, OG = sizes.H, sizes.W, sizes.C, sizes.BW, sizes.group, sizes.groups, sizes.OG
-    bands, band = sizes.bands, sizes.band
+    C, group, groups, OG = sizes.C, sizes.group, sizes.groups, sizes.OG
     L = LANES4 if x.itemsize == 4 else LANES8
     width = 2 * L if sizes.two else L
     blocks = (OG + width - 1) // width
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
-    bordered = scratch(0 if sizes.direct else group * tall * BW * C, x)
+    bordered = input_scratch(sizes, x)
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures = min(group, sizes.N - n)
-        low = band_number * band * sizes.step
-        source, shifted = x, n * H * W * C
-        if not sizes.direct:
-            for i in range(pictures):
-                fill(
-                    way_in, x, (n + i) * H * W * C, H, W, C, sizes.top, sizes.left, BW,
-                    low, low + tall, a, b, c, other, z, bordered, i * tall * BW * C,
-                )  # fmt: skip
-            source, shifted = bordered, -low * BW * C
+        source, shifted, n, pictures, band_number = bring(sizes, unit, way_in, x, a, b, c, other, z, bordered)
         for k in range(len(starts)):
             at, count, row, taps_at, taps_count, run, weights = (
                 starts[k, 0], starts[k, 1], starts[k, 2], starts[k, 3], starts[k, 4], starts[k, 5], starts[k, 6]
             )  # fmt: skip
             pixels, places = table[at : at + group * count], table[at + group * count : at + 2 * group * count]
             taps = table[taps_at : taps_at + taps_count]
-            lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-            if bands == 1:
-                lo, hi = 0, pictures * count
+            lo, hi = windows(sizes, count, row, pictures, band_number)
             for g in range(groups):
                 for block in range(blocks):
                     wi = weights + (g * blocks + block) * taps_count * run * width
@@ -72,8 +58,8 @@ def outer_visit(
 
     Of the blocks of output channels (those of the first group, of the second ...) only first_block..last_block-1 are made.
     """
-    H, W, C, BW, group, groups, OG = sizes.H, sizes.W, sizes.C, sizes.BW, sizes.group, sizes.groups, sizes.OG
-    bands, band, picture, O = sizes.bands, sizes.band, sizes.picture, sizes.OG * sizes.groups
+    C, group, groups, OG = sizes.C, sizes.group, sizes.groups, sizes.OG
+    picture, O = sizes.picture, OG * groups
     L = LANES4 if x.itemsize == 4 else LANES8
     width = 2 * L if sizes.two else L
     blocks = (OG + width - 1) // width
@@ -83,31 +69,18 @@ def outer_visit(
     )  # fmt: skip
     pixels, places = table[at : at + group * count], table[at + group * count : at + 2 * group * count]
     taps = table[taps_at : taps_at + taps_count]
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
-    bordered = scratch(0 if sizes.direct else group * tall * BW * C, x)
+    bordered = input_scratch(sizes, x)
     # dy is read in place, unless it is changed on the way in or its channels do not fill whole vectors: then from a copy, zeros beside
     copied = way_in_dy != COPY or OG % width != 0
-    most = group * count if bands == 1 else band * row
+    most = group * count if sizes.bands == 1 else sizes.band * row
     dy_row = groups * wide if OG % width != 0 else O
     dy_scratch = scratch(most * dy_row if copied else 0, x)
     dy_scratch[:] = 0
     dy_places = np.arange(most) * dy_row
     nothing = dy_scratch[:0]
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures = min(group, sizes.N - n)
-        low = band_number * band * sizes.step
-        source, shifted = x, n * H * W * C
-        if not sizes.direct:
-            for i in range(pictures):
-                fill(
-                    way_in, x, (n + i) * H * W * C, H, W, C, sizes.top, sizes.left, BW,
-                    low, low + tall, a, b, a, x, nothing, bordered, i * tall * BW * C,
-                )  # fmt: skip
-            source, shifted = bordered, -low * BW * C
-        lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-        if bands == 1:
-            lo, hi = 0, pictures * count
+        source, shifted, n, pictures, band_number = bring(sizes, unit, way_in, x, a, b, a, x, nothing, bordered)
+        lo, hi = windows(sizes, count, row, pictures, band_number)
         upstream, rows, start, per_group = dy, places[lo:hi], n * picture, OG
         if copied:
             upstream, rows, start = dy_scratch, dy_places[: hi - lo], 0

@@ -87,6 +87,47 @@ def fill(way_in, x, start, H, W, C, top, left, BW, first, last, a, b, c, other, 
 
 
 @inline
+def input_scratch(sizes, x):
+    """Memory for a unit's bordered input; none where the input is read where it is."""
+    return scratch(0 if sizes.direct else sizes.group * tall(sizes) * sizes.BW * sizes.C, x)
+
+
+@inline
+def tall(sizes):
+    """Rows of a unit's bordered picture."""
+    return sizes.BH if sizes.bands == 1 else (sizes.band - 1) * sizes.step + sizes.span
+
+
+@inline
+def bring(sizes, unit, way_in, x, a, b, c, other, z, bordered):
+    """The way in of a unit: its input into scratch, if it is not read where it is.
+
+    Returns where to read, how far the tables' offsets are off there, the unit's first picture, how many there are, and its band.
+    """
+    H, W, C, BW, rows = sizes.H, sizes.W, sizes.C, sizes.BW, tall(sizes)
+    n, band_number = unit // sizes.bands * sizes.group, unit % sizes.bands
+    pictures, low = min(sizes.group, sizes.N - n), band_number * sizes.band * sizes.step
+    source, shifted = bordered, -low * BW * C
+    if sizes.direct:
+        source, shifted = x, n * H * W * C
+    else:
+        for i in range(pictures):
+            fill(
+                way_in, x, (n + i) * H * W * C, H, W, C, sizes.top, sizes.left, BW,
+                low, low + rows, a, b, c, other, z, bordered, i * rows * BW * C,
+            )  # fmt: skip
+    return source, shifted, n, pictures, band_number
+
+
+@inline
+def windows(sizes, count, row, pictures, band_number):
+    """The first window of a unit and the one behind its last, of `count` in a picture, `row` in a row."""
+    if sizes.bands == 1:
+        return 0, pictures * count
+    return min(band_number * sizes.band * row, count), min((band_number + 1) * sizes.band * row, count)
+
+
+@inline
 def row_sum(y, i, row, O):
     """The sum of a row's vectors y[i], y[i + O] ...: in four sums, none of which waits for another."""
     a, b, c, d = zero(y), zero(y), zero(y), zero(y)

@@ -21,12 +21,12 @@ import numpy as np
 from .compiling import inline, kernel
 from .host import lanes
 from .panels import gram1, gram2, panel1, panel2
+from .plan import POINTS
 from .vector import add, load, multiply, multiply_add, spread, store, subtract, zero
-from .ways import fill, finish, scratch
+from .ways import bring, fill, finish, input_scratch, scratch, windows
 
 L = lanes(4)
 STRIP = 56  # tiles at a time, whose points stay in cache: a multiple of 14, the rows of a register tile with AVX-512
-POINTS = 16
 
 
 @inline
@@ -202,35 +202,20 @@ def product_visit(
     way_out, y, extra, x_before, scale, shift, mean, z_before, out, bad, first, last,
 ):  # fmt: skip
     """As `visit.product_visit`. bad[unit] becomes NaN where an output is NaN or infinite: then the outputs are not to be used."""
-    H, W, C, O, BW, group = sizes.H, sizes.W, sizes.C, sizes.OG, sizes.BW, sizes.group
-    bands, band = sizes.bands, sizes.band
+    C, O, BW, group = sizes.C, sizes.OG, sizes.BW, sizes.group
     width, vectors = 2 * L if sizes.two else L, C // L
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
     count, row = starts[0, 1], starts[0, 2]
     corners, places = table[: group * count], table[group * count : 2 * group * count]
-    bordered = scratch(0 if sizes.direct else group * tall * BW * C, x)
+    bordered = input_scratch(sizes, x)
     strip = min(STRIP, group * count)
-    step_x, step_y = (
-        strip * C + L,
-        strip * width + L,
-    )  # a line more, so that the points of a tile do not share cache sets
+    # a line more, so that the points of a tile do not share cache sets
+    step_x, step_y = strip * C + L, strip * width + L
     points_x, points_y = scratch(POINTS * step_x, x), scratch(POINTS * step_y, x)
     flags = scratch(L, x)
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures = min(group, sizes.N - n)
-        low = band_number * band * sizes.step
-        source, shifted, start = x, n * H * W * C, n * sizes.picture
-        if not sizes.direct:
-            for i in range(pictures):
-                fill(
-                    way_in, x, (n + i) * H * W * C, H, W, C, sizes.top, sizes.left, BW,
-                    low, low + tall, a, b, c, other, z, bordered, i * tall * BW * C,
-                )  # fmt: skip
-            source, shifted = bordered, -low * BW * C
-        lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-        if bands == 1:
-            lo, hi = 0, pictures * count
+        source, shifted, n, pictures, band_number = bring(sizes, unit, way_in, x, a, b, c, other, z, bordered)
+        start = n * sizes.picture
+        lo, hi = windows(sizes, count, row, pictures, band_number)
         unseen = zero(x)
         for first_tile in range(lo, hi, strip):
             tiles = min(strip, hi - first_tile)
@@ -266,42 +251,27 @@ def outer_visit(
     sizes, table, starts, way_in, x, a, b, way_in_dy, dy, k0, k1, k2, y, dw, first_block, last_block, first, last
 ):  # fmt: skip
     """As `visit.outer_visit`, with dw (blocks, points, C, width): what `unpack_filter_gradient` makes a gradient of."""
-    H, W, C, O, BW, group = sizes.H, sizes.W, sizes.C, sizes.OG, sizes.BW, sizes.group
-    bands, band, OH, OW = sizes.bands, sizes.band, sizes.OH, sizes.OW
+    C, O, BW, group = sizes.C, sizes.OG, sizes.BW, sizes.group
     width, vectors = 2 * L if sizes.two else L, C // L
-    tall = sizes.BH if bands == 1 else (band - 1) * sizes.step + sizes.span
     count, row = starts[0, 1], starts[0, 2]
     corners = table[: group * count]
-    rows, wide = (
-        band if bands > 1 else count // row,
-        2 * row,
-    )  # of tiles in a unit's picture; numbers of dy in a row, filled up
-    bordered = scratch(0 if sizes.direct else group * tall * BW * C, x)
+    rows = sizes.band if sizes.bands > 1 else count // row  # of tiles in a unit's picture
+    wide = 2 * row  # pixels of dy in a row, filled up
+    bordered = input_scratch(sizes, x)
     upstream = scratch(group * 2 * rows * wide * O, x)
     strip = min(STRIP, group * count)
     step_x, step_y = strip * C + L, strip * width + L
     points_x, points_y = scratch(POINTS * step_x, x), scratch(POINTS * step_y, x)
     nothing = upstream[:0]
     for unit in range(first, last):
-        n, band_number = unit // bands * group, unit % bands
-        pictures = min(group, sizes.N - n)
-        low = band_number * band * sizes.step
-        source, shifted = x, n * H * W * C
-        if not sizes.direct:
-            for i in range(pictures):
-                fill(
-                    way_in, x, (n + i) * H * W * C, H, W, C, sizes.top, sizes.left, BW,
-                    low, low + tall, a, b, a, x, nothing, bordered, i * tall * BW * C,
-                )  # fmt: skip
-            source, shifted = bordered, -low * BW * C
+        source, shifted, n, pictures, band_number = bring(sizes, unit, way_in, x, a, b, a, x, nothing, bordered)
+        low = 2 * rows * band_number
         for i in range(pictures):
             fill(
-                way_in_dy, dy, (n + i) * sizes.picture, OH, OW, O, 0, 0, wide,
+                way_in_dy, dy, (n + i) * sizes.picture, sizes.OH, sizes.OW, O, 0, 0, wide,
                 low, low + 2 * rows, k0, k1, k2, y, nothing, upstream, i * 2 * rows * wide * O,
             )  # fmt: skip
-        lo, hi = min(band_number * band * row, count), min((band_number + 1) * band * row, count)
-        if bands == 1:
-            lo, hi = 0, pictures * count
+        lo, hi = windows(sizes, count, row, pictures, band_number)
         for first_tile in range(lo, hi, strip):
             tiles = min(strip, hi - first_tile)
             for t in range(tiles):
