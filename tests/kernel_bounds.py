@@ -111,7 +111,8 @@ def conv_unit_backward(reference: Function, call: Call, number: Number) -> list[
     x, mean = call.args[3], 6
     terms, magnitudes = counted(reference, call, () if call.args[mean] is None else (mean,))
     pixels = x.size // x.shape[1]
-    counts = [terms[0], terms[1], *(terms[0].max() + pixels for _ in terms[2:])]
+    through = call.args[-1]
+    counts = [terms[0], terms[1], *(terms[0].max() + pixels for _ in terms[2:])] if through else terms
     return [gamma(n + 8, number) * total for n, total in zip(counts, magnitudes, strict=True)]
 
 

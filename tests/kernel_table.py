@@ -113,7 +113,7 @@ def conv_unit_backward(draw: Draw) -> Call:
         z = draw.simple(*shape.x) if draw.one_of(True, False) else None
     if draw.one_of(True, False):
         extra = draw.array(*shape.x)
-    return Call((g, y, k, x, scale, shift, mean, z, weight, extra, stride, pad))
+    return Call((g, y, k, x, scale, shift, mean, z, weight, extra, stride, pad, draw.one_of(True, True, True, False)))
 
 
 def window_maxima(draw: Draw) -> Call:

@@ -103,6 +103,20 @@ def test_backward_writes_to_nothing_but_gradients() -> None:
         np.testing.assert_allclose(param.grad, 2 * grads[name], rtol=1e-5, atol=1e-6 * np.abs(grads[name]).max())
 
 
+@pytest.mark.parametrize("name", ["resnet20", "plain20", "preact_resnet20"])
+def test_training_needs_no_gradient_at_the_pictures(name: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 3, 16, 16)).astype(np.float32)
+    gradients = []
+    for settings in ({}, {"input_gradient": False}):
+        model = network(name, {"width": 4}, np.float32)
+        fused = tr.fuse(model, **settings)
+        y, cache = fused.forward(x, train=True)
+        dx = fused.backward(np.ones_like(y), cache)
+        assert (dx is None) == bool(settings)
+        gradients.append([param.grad.tobytes() for _, param in model.named_params()])
+    assert gradients[0] == gradients[1]
+
+
 def arrays(cache: Any) -> list[Array]:
     """Every array in a nest of caches."""
     if isinstance(cache, dict):

@@ -52,8 +52,10 @@ class Unit:
         shift = norm.bias.data - mean * scale
         return Pending(y, scale, shift), UnitCache(before, before_mean, z, y, mean, var, train)
 
-    def backward(self, g: Array, sums: Any, cache: UnitCache, extra: Array | None) -> tuple[Array, Any]:
-        """The gradient at the unit before, and its sums; `extra` is the gradient that comes by the shortcut.
+    def backward(
+        self, g: Array, sums: Any, cache: UnitCache, extra: Array | None, *, through: bool = True
+    ) -> tuple[Array | None, Any]:
+        """The gradient at the unit before (None if not `through`), and its sums; `extra` is the gradient that comes by the shortcut.
 
         Batch norm's backward (see `layers/norm.py`), gathered by powers: dy = k0 g + k1 y + k2 per channel.
         """
@@ -83,6 +85,7 @@ class Unit:
             extra,
             conv.stride,
             conv.pad,
+            through,
         )
         conv.weight.grad += dweight
         return dx, sums
@@ -99,8 +102,8 @@ class Block:
 class Units(Layer):
     """Blocks in a row. Takes and gives whole arrays; within, everything is pending."""
 
-    def __init__(self, blocks: list[Block]) -> None:
-        self.blocks = blocks
+    def __init__(self, blocks: list[Block], *, through: bool) -> None:
+        self.blocks, self.through = blocks, through
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, list[Any]]:
         """y (N, O, OH, OW) of x (N, C, H, W)."""
@@ -126,8 +129,8 @@ class Units(Layer):
         y = settle(*pending)
         return like_memory(y, x), [y, *caches]
 
-    def backward(self, dy: Array, cache: list[Any]) -> Array:
-        """dx (N, C, H, W), for dy (N, O, OH, OW)."""
+    def backward(self, dy: Array, cache: list[Any]) -> Array | None:
+        """dx (N, C, H, W), for dy (N, O, OH, OW); None if these are units that do not let it through."""
         y, *caches = cache
         first, last = caches[0][0][0], caches[-1][0][-1]
         checks.upstream("units_backward", dy, y.shape, y)
@@ -135,15 +138,17 @@ class Units(Layer):
         for block, (unit_caches, shortcut_cache) in zip(reversed(self.blocks), reversed(caches), strict=True):
             by_shortcut = block.shortcut.backward(g, shortcut_cache) if block.shortcut is not None else None
             for i, (unit, unit_cache) in reversed(list(enumerate(zip(block.units, unit_caches, strict=True)))):
-                g, sums = unit.backward(g, sums, unit_cache, by_shortcut if i == 0 else None)
-        return like_memory(g, first.before.x)
+                through = self.through or unit_cache is not first
+                extra = by_shortcut if i == 0 else None
+                g, sums = unit.backward(g, sums, unit_cache, extra, through=through)
+        return like_memory(g, first.before.x) if self.through else None
 
 
 class Fused(Layer):
     """A model whose blocks run as units. Parameters, buffers and names are the model's own."""
 
-    def __init__(self, model: Layer, steps: list[Layer]) -> None:
-        self.model, self.steps = model, steps
+    def __init__(self, model: Layer, steps: list[Layer], *, through: bool) -> None:
+        self.model, self.steps, self.through = model, steps, through
 
     def children(self) -> dict[str, Layer]:
         """The model's."""
@@ -157,23 +162,28 @@ class Fused(Layer):
             caches.append(cache)
         return x, caches
 
-    def backward(self, dy: Array, cache: list[Any]) -> Array:
-        """As the model's."""
+    def backward(self, dy: Array, cache: list[Any]) -> Array | None:
+        """As the model's; None where it was fused with `input_gradient=False`."""
         for step, step_cache in zip(reversed(self.steps), reversed(cache), strict=True):
             dy = step.backward(dy, step_cache)
-        return dy
+        return dy if self.through else None
 
 
-def fuse(model: Layer) -> Fused:
+def fuse(model: Layer, *, input_gradient: bool = True) -> Fused:
     """The same network, with units in place of the blocks they can stand for: basic, bottleneck and plain ones, and the stem.
 
-    Blocks of other kinds (pre-activation) run as the layers they are. Raises InputError if `model` is no chain of layers.
+    Blocks of other kinds (pre-activation) run as the layers they are. Training wants no gradient at the pictures: with
+    `input_gradient=False` none is made, and `backward` returns None. Raises InputError if `model` is no chain of layers.
     """
     if not isinstance(model, Chain):
         raise InputError(f"fuse: the model is a {type(model).__name__}: a network made of a chain of layers is wanted")
     steps: list[Layer] = []
     blocks: list[Block] = []
     rest = list(model.children().values())
+
+    def units() -> Units:
+        return Units(blocks, through=input_gradient or bool(steps))
+
     while rest:
         if block := _stem(rest):
             rest = rest[3:]
@@ -186,10 +196,10 @@ def fuse(model: Layer) -> Fused:
             blocks.append(block)
             continue
         if blocks:
-            steps.append(Units(blocks))
+            steps.append(units())
             blocks = []
         steps.append(rest.pop(0))
-    return Fused(model, [*steps, Units(blocks)] if blocks else steps)
+    return Fused(model, [*steps, units()] if blocks else steps, through=input_gradient)
 
 
 def _stem(layers: list[Layer]) -> Block | None:

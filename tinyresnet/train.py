@@ -114,7 +114,9 @@ class Trainer:
         about: dict[str, Any],
     ) -> None:
         self.model, (self.train_set, self.test_set), self.settings, self.run = model, data, settings, run
-        self.network: Layer = fuse(model) if settings.fuse else model  # the same parameters either way
+        self.network: Layer = (
+            fuse(model, input_gradient=False) if settings.fuse else model
+        )  # the same parameters either way
         config = model.config
         for what, has, wants in (
             ("classes", len(self.train_set.classes), config.num_classes),

@@ -71,16 +71,20 @@ def conv_unit_backward(
     extra: Array | None,
     stride: Pair,
     pad: Pair,
-) -> tuple[Array, Array, GradientSums | None]:
+    through: bool,
+) -> tuple[Array | None, Array, GradientSums | None]:
     """Back through a unit, from g (N, O, OH, OW), the gradient at the output of the batch norm behind its convolution's y.
 
     dy = k[0] g + k[1] y + k[2] is that batch norm's own backward, k (3, O); dweight as of a convolution; dx plus `extra`, the gradient that
     comes by the shortcut, goes back through the ReLU of relu(x * scale + shift), or z where that was kept, and is then the g of
-    the unit before, whose sums come with it (None where the unit's input was no pending value: scale is None).
+    the unit before, whose sums come with it (None where the unit's input was no pending value: scale is None). Where nobody wants dx,
+    `through` is false: then dweight is all there is.
     """
     dy = g * per_channel(k[0]) + y * per_channel(k[1]) + per_channel(k[2])
     u = settle(x, scale, shift, None) if z is None else z
     dweight = weight_gradient(dy, weight, u, stride, pad, (1, 1), 1)
+    if not through:
+        return None, dweight, None
     dx = input_gradient(dy, weight, u, stride, pad, (1, 1), 1)
     if extra is not None:
         dx = dx + extra

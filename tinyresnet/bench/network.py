@@ -59,7 +59,7 @@ class Training:
         rng, S = np.random.default_rng(0), setting.picture_size
         classes = 10 if S == 32 else 1000
         self.model = build(setting.name, num_classes=classes, rng=rng)
-        self.running: Layer = fuse(self.model) if setting.fused else self.model
+        self.running: Layer = fuse(self.model, input_gradient=False) if setting.fused else self.model
         x = draw(rng, setting.N, 3, S, S)
         self.x: Array = np.ascontiguousarray(x) if contiguous else x
         self.labels = rng.integers(0, classes, setting.N)

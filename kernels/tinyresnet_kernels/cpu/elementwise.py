@@ -7,8 +7,8 @@ import numpy as np
 from ..arrays import Array, empty_like, is_channels_last
 from ..dispatch import replaces
 from .compiling import kernel
-from .conv import channels_last
 from .host import lanes
+from .layout import channels_last
 from .rows import share_numbers
 from .vector import load, store, store_positive, where_mask, where_positive
 

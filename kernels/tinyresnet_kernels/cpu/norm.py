@@ -11,8 +11,8 @@ import numpy as np
 from ..arrays import Array, empty_memory, like_memory
 from ..dispatch import replaces
 from .compiling import kernel
-from .conv import flat
 from .host import lanes
+from .layout import flat
 from .rows import is_flat, rows_of, share
 from .vector import add, load, multiply, multiply_add, spread, store, subtract, zero
 

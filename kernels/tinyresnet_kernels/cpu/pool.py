@@ -12,7 +12,7 @@ from ..arrays import Array, Form, empty_memory, like_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from .compiling import inline, kernel
-from .conv import channels_last, flat
+from .layout import channels_last, flat
 from .rows import is_flat, share
 
 Sizes = tuple[int, ...]  # H W of the picture, OH OW of the windows, C, kernel, stride, pad

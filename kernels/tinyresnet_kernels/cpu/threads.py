@@ -12,11 +12,12 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 CHUNKS = 16  # pieces of a batch: enough for any machine this library is meant for, few enough to add up quickly
-WORTH_A_THREAD = 1 << 22  # multiply-adds, or so
+WORTH_A_THREAD = 1 << 24  # multiply-adds, or so
+SMALLEST = 16  # the smallest range of work that a thread takes is this part of its share
 _count = [0]
 
 
@@ -92,6 +93,15 @@ def _helpers(process: int) -> _Helpers:
     return _Helpers()
 
 
+def ranges(total: int, workers: int) -> Iterator[tuple[int, int]]:
+    """0..total-1 in shrinking ranges: half of each thread's share of what is left, so that all of them end at nearly the same time."""
+    first, least = 0, -(-total // (SMALLEST * workers))
+    while first < total:
+        last = min(total, first + max(least, (total - first) // (2 * workers)))
+        yield first, last
+        first = last
+
+
 def in_chunks(work: Callable[[int, int], object], total: int, operations: float = math.inf) -> None:
     """Call work(first, last) for ranges that cover 0..total-1, on all threads; returns when all is done.
 
@@ -104,8 +114,7 @@ def in_chunks(work: Callable[[int, int], object], total: int, operations: float 
     if workers < 2 or operations < WORTH_A_THREAD:
         work(0, total)
         return
-    pieces = min(4 * workers, total)  # a few each, so that a thread that was held up does not keep the others waiting
-    left = iter([(piece * total // pieces, (piece + 1) * total // pieces) for piece in range(pieces)])
+    left = ranges(total, workers)
     works = [work]  # taken out in the end, so that a job which still waits for its helper holds no arrays
     lock, joined, ended = threading.Lock(), [0], SimpleQueue[BaseException | None]()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from ..arrays import Array, empty_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from .compiling import kernel
-from .conv import WayIn, WayOut, as_it_is, backward_ways, channels_last, flat, forward_ways, outer, product
+from .conv import backward_ways, forward_ways
+from .layout import channels_last, flat
+from .passes import WayIn, WayOut, as_it_is, outer, product, run, run_both
 from .threads import in_chunks
 from .ways import (
     GRADIENT_RELU,
@@ -64,7 +67,8 @@ def conv_unit_forward(
     _, way_out = as_it_is(x)
     way_out = way_out._replace(kind=STATISTICS if measure else NOTHING)
     ways = forward_ways(x, weight, stride, pad, (1, 1), 1)
-    found, counts = product(x, ways, weight, y, 1, coming_in(scale, shift, shortcut, z, x), way_out)
+    way_in = coming_in(scale, shift, shortcut, z, x)
+    found, counts = run(partial(product, x, weight, y, 1, way_in, way_out), ways)
     if scale is None and keep:
         z = x
     if not measure:
@@ -95,25 +99,27 @@ def conv_unit_backward(
     extra: Array | None,
     stride: Pair,
     pad: Pair,
-) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    through: bool,
+) -> tuple[Array | None, Array, tuple[Array, Array] | None]:
     """As the readable form: the unit before's g, dweight, and the sums that go with g."""
     g, y, x = channels_last(g), channels_last(y), channels_last(x)
     plain, nothing = as_it_is(x)
     k0, k1, k2 = np.ascontiguousarray(k)
     gradient = WayIn(NORM_GRADIENT, k0, k1, k2, flat(y), plain.z)
+    came_in, way_in = (x, coming_in(scale, shift, None, None, x)) if z is None else (channels_last(z), plain)
+    make_dweight = partial(outer, came_in, g, weight, 1, way_in, gradient)
     forward = forward_ways(x, weight, stride, pad, (1, 1), 1)
-    if z is None:
-        dweight = outer(x, forward, g, weight, 1, coming_in(scale, shift, None, None, x), gradient)
-    else:
-        dweight = outer(channels_last(z), forward, g, weight, 1, plain, gradient)
-    backward = backward_ways(x.shape, g, weight, stride, pad, (1, 1), 1)
+    if not through:
+        return None, run(make_dweight, forward), None
     dx = empty_memory(x.shape, x, channels_last=True)
     way_out = nothing
     if mean is not None and scale is not None and shift is not None:
         came_by = flat(channels_last(extra)) if extra is not None else nothing.extra
         kept = flat(channels_last(z)) if z is not None else nothing.z
         way_out = WayOut(GRADIENT_RELU, came_by, flat(x), scale, shift, mean, kept)
-    found, _ = product(g, backward, weight, dx, 1, gradient, way_out)
+    make_dx = partial(product, g, weight, dx, 1, gradient, way_out)
+    backward = backward_ways(x.shape, g, weight, stride, pad, (1, 1), 1)
+    dweight, (found, _) = run_both(make_dweight, forward, make_dx, backward)
     if mean is None:
         return dx if extra is None else dx + extra, dweight, None
     total, dot = found.sum(axis=0, dtype=np.float64).astype(x.dtype)
