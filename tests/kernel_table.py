@@ -139,6 +139,12 @@ def window_means_gradient(draw: Draw) -> Call:
     return Call((draw.array(*shape.y), form(draw.form_only(*shape.x)), *shape.settings))
 
 
+def im2col(draw: Draw) -> Call:
+    shape = convolution(draw)
+    stride, pad, dilation, _ = shape.settings
+    return Call((draw.array(*shape.x), shape.weight[2:], stride, pad, dilation))
+
+
 def col2im(draw: Draw) -> Call:
     shape = convolution(draw)
     (N, C, _, _), (_, _, KH, KW), (_, _, OH, OW) = shape.x, shape.weight, shape.y
@@ -195,6 +201,7 @@ KERNELS: dict[str, Kernel] = {
     "window_means_gradient": Kernel(window_means_gradient, bounds.averages(lambda call: math.prod(call.args[2]))),
     "picture_means": Kernel(one_picture, bounds.averages(lambda call: math.prod(call.args[0].shape[2:]))),
     "preferred_memory": Kernel(one_picture, bounds.exact, memory="channels-last"),
+    "im2col": Kernel(im2col, bounds.exact, memory="any"),
     "col2im": Kernel(col2im, memory="any"),
     "cross_entropy_rows": Kernel(cross_entropy_rows, bounds.cross_entropy_rows, memory="any"),
     "cross_entropy_gradient_rows": Kernel(

@@ -18,9 +18,9 @@ def flat(x: Array) -> Array:
     return np.asarray(SimpleNamespace(__array_interface__=same, keeps=row))
 
 
-def contiguous(weight: Array) -> Array:
-    """A weight's numbers as one row in the order of its shape; never marked read-only."""
-    row = np.ascontiguousarray(weight).reshape(-1)
+def contiguous(array: Array) -> Array:
+    """An array's numbers as one row in the order of its shape; never marked read-only."""
+    row = np.ascontiguousarray(array).reshape(-1)
     return row if row.flags.writeable else row.copy()
 
 
