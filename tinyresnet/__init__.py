@@ -6,6 +6,8 @@ One legend of sizes for the whole library:
     K classes                M = N*H*W, the values that one channel's batch statistics run over
 """
 
+import importlib
+
 from tinyresnet_kernels import Array, array_module
 
 from . import layers
@@ -52,3 +54,10 @@ __all__ = [
     "softmax_cross_entropy",
     *MAKERS,
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`tr.gradcheck`, which is imported where it is first used."""
+    if name == "gradcheck":
+        return importlib.import_module(".gradcheck", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

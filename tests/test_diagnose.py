@@ -1,0 +1,225 @@
+"""The diagnosis of wrong gradients: made by hand here, on functions that are no layers of ours; of noise, none; of the museum, most."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyresnet.gradcheck.diagnose import diagnose
+from tinyresnet.gradcheck.manners import look_over
+from tinyresnet.gradcheck.museum import MUSEUM
+from tinyresnet.gradcheck.signs import SIGNS
+from tinyresnet.gradcheck.subject import of_layer, of_pair
+
+SEEDS = range(3)
+
+
+def layer_norm(x):
+    mean, std = x.mean(axis=1, keepdims=True), np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+    return (x - mean) / std, ((x - mean) / std, std)
+
+
+def layer_norm_terms(dy, cache):
+    xhat, std = cache
+    return dy / std, dy.mean(axis=1, keepdims=True) / std, xhat * (dy * xhat).mean(axis=1, keepdims=True) / std
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True), powers / powers.sum(axis=1, keepdims=True)
+
+
+def softmax_backward(dy, p):
+    return p * (dy - (dy * p).sum(axis=1, keepdims=True))
+
+
+def linear(x, weight):
+    return x @ weight.T, (x, weight)
+
+
+def depthwise(x, weight):
+    """x (N, C, H) and weight (C, K): each channel with a filter of its own."""
+    view = np.lib.stride_tricks.sliding_window_view(x, weight.shape[1], axis=2)
+    return np.einsum("nchk,ck->nch", view, weight), (x, weight, view)
+
+
+def depthwise_backward(dy, cache, *, turned=False, last=False):
+    x, weight, view = cache
+    dx = np.zeros_like(x)
+    for k in range(weight.shape[1]):
+        tap = weight.shape[1] - 1 - k if turned else k
+        share = dy * weight[:, tap, None]
+        if last:
+            dx[:, :, k : k + dy.shape[2]] = share
+        else:
+            dx[:, :, k : k + dy.shape[2]] += share
+    return dx, np.einsum("nch,nchk->ck", dy, view)
+
+
+def gelu(x):
+    return x / (1 + np.exp(-1.702 * x)), x
+
+
+def gelu_backward(dy, x):
+    s = 1 / (1 + np.exp(-1.702 * x))
+    return dy * (s + 1.702 * x * s * (1 - s))
+
+
+def affine(x, gamma, beta):
+    return x * gamma + beta, (x, gamma)
+
+
+def leaky(x):
+    return np.where(x > 0, x, 0.1 * x), x
+
+
+def two_ways(x):
+    return (x * x, 3 * x), x
+
+
+def _of(forward, backward, *shapes):
+    return lambda rng: of_pair(forward, backward, *(rng.standard_normal(shape) for shape in shapes))
+
+
+def _norm(by_mean, by_variance):
+    def backward(dy, cache):
+        direct, mean, variance = layer_norm_terms(dy, cache)
+        return direct - by_mean * mean - by_variance * variance
+
+    return _of(layer_norm, backward, (4, 6))
+
+
+def _linear(dx, dweight, N=5, I=4, O=4):
+    return _of(linear, lambda dy, cache: (dx(dy, *cache), dweight(dy, *cache)), (N, I), (O, I))
+
+
+def _right_dx(dy, x, weight):
+    return dy @ weight
+
+
+def _right_dweight(dy, x, weight):
+    return dy.T @ x
+
+
+def _affine(dx, dgamma, dbeta):
+    return _of(affine, lambda dy, cache: (dx(dy, *cache), dgamma(dy, *cache), dbeta(dy, *cache)), (6, 5), (5,), (5,))
+
+
+def _gamma(dy, x, gamma):
+    return (dy * x).sum(axis=0)
+
+
+def _beta(dy, x, gamma):
+    return dy.sum(axis=0)
+
+
+CASES = {
+    "layer norm without the mean's way": (_norm(0, 1), "x", "mean path"),
+    "layer norm, the mean's way added": (_norm(-1, 1), "x", "mean path"),
+    "layer norm without the variance's way": (_norm(1, 0), "x", "variance path"),
+    "layer norm, the variance's way doubled": (_norm(1, 2), "x", "variance path"),
+    "layer norm by constants": (_norm(0, 0), "x", "missing term"),
+    "softmax's rows and columns": (_of(softmax, lambda dy, p: softmax_backward(dy.T, p.T).T, (5, 5)), "x", None),
+    "softmax of the transposed upstream": (
+        _of(softmax, lambda dy, p: softmax_backward(dy.T, p), (5, 5)),
+        "x",
+        "transposed",
+    ),
+    "softmax with a minus": (_of(softmax, lambda dy, p: -softmax_backward(dy, p), (4, 5)), "x", "sign"),
+    "linear, weight transposed": (_linear(_right_dx, lambda *a: _right_dweight(*a).T), "weight", "transposed"),
+    "linear, dx by the transposed weight": (_linear(lambda dy, x, w: dy @ w.T, _right_dweight), "x", "transposed"),
+    "linear, the last row alone": (_linear(_right_dx, lambda dy, x, w: dy[-1:].T @ x[-1:]), "weight", "missing sum"),
+    "linear, mean over the batch": (_linear(_right_dx, lambda *a: _right_dweight(*a) / 5), "weight", "mean for sum"),
+    "linear, a tenth more": (_linear(_right_dx, lambda *a: 1.1 * _right_dweight(*a)), "weight", "scale"),
+    "linear, decayed": (_linear(_right_dx, lambda dy, x, w: dy.T @ x + 0.01 * w), "weight", "extra term"),
+    "linear, rows rotated": (_linear(lambda *a: np.roll(_right_dx(*a), 1, axis=0), _right_dweight), "x", "shifted"),
+    "linear, features reversed": (_linear(lambda *a: _right_dx(*a)[:, ::-1], _right_dweight), "x", "flipped"),
+    "linear, features shuffled": (_linear(lambda *a: _right_dx(*a)[:, [2, 0, 3, 1]], _right_dweight), "x", "permuted"),
+    "linear, ones for dy": (_linear(lambda dy, x, w: np.ones_like(dy) @ w, _right_dweight), "x", "upstream"),
+    "linear, dy squared": (_linear(lambda dy, x, w: dy**2 @ w, _right_dweight), "x", "upstream"),
+    "linear, dy averaged": (_linear(lambda dy, x, w: dy.mean(axis=0) @ w + 0 * x, _right_dweight), "x", "upstream"),
+    "linear, large": (_linear(_right_dx, lambda *a: _right_dweight(*a).T, 20, 60, 60), "weight", "transposed"),
+    "linear, large, mean": (_linear(_right_dx, lambda *a: _right_dweight(*a) / 3, 3, 70, 80), "weight", "mean for sum"),
+    "filters turned": (
+        _of(depthwise, lambda *a: depthwise_backward(*a, turned=True), (2, 3, 7), (3, 3)),
+        "x",
+        "flipped",
+    ),
+    "filters' gradient turned": (
+        _of(depthwise, lambda *a: (depthwise_backward(*a)[0], depthwise_backward(*a)[1][:, ::-1]), (2, 3, 7), (3, 3)),
+        "weight",
+        "flipped",
+    ),
+    "gamma's gradient without x": (_affine(lambda dy, x, g: dy * g, _beta, _beta), "gamma", "permuted"),
+    "gamma left out": (_affine(lambda dy, x, g: dy, _gamma, _beta), "x", "channel scale"),
+    "beta after gamma": (
+        _affine(lambda dy, x, g: dy * g, _gamma, lambda dy, x, g: (dy * g).sum(axis=0)),
+        "beta",
+        "channel scale",
+    ),
+    "last rows left out": (
+        _affine(lambda dy, x, g: np.vstack([(dy * g)[:-2], 0 * dy[-2:]]), _gamma, _beta),
+        "x",
+        "part",
+    ),
+    "gelu, zero": (_of(gelu, lambda dy, x: 0 * dy, (4, 5)), "x", "zero"),
+    "gelu, half": (_of(gelu, lambda dy, x: gelu_backward(dy, x) / 2, (4, 5)), "x", "scale"),
+    "gelu of the pictures backwards": (_of(gelu, lambda dy, x: gelu_backward(dy[::-1], x), (4, 5)), "x", None),
+    "leaky ReLU without its leak": (_of(leaky, lambda dy, x: dy * (x > 0), (6, 5)), "x", "mask"),
+    "leaky ReLU as the identity": (_of(leaky, lambda dy, x: dy.copy(), (6, 5)), "x", "mask"),
+    "the second of two ways alone": (_of(two_ways, lambda dys, x: 3 * dys[1], (4, 5)), "x", "missing term"),
+    "one of two ways twice": (_of(two_ways, lambda dys, x: 4 * x * dys[0] + 3 * dys[1], (4, 5)), "x", "extra term"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_mistake_is_named(name):
+    make, input_name, sign = CASES[name]
+    for seed in SEEDS:
+        found = diagnose(make(np.random.default_rng(seed)), input_name, np.random.default_rng(seed + 50))
+        if sign is None:
+            continue  # no more is asked than that it stops
+        assert found, f"seed {seed}: nothing found"
+        assert found[0].sign == sign, found
+        assert len(found) <= 3
+        assert all(d.sign in SIGNS and 0 < len(d.sentence) <= 160 for d in found), found
+
+
+def _noisy(backward, size, everywhere):
+    def noisy(dy, cache):
+        gradient = np.array(backward(dy, cache))
+        rng = np.random.default_rng(7)
+        return gradient + size * (rng.standard_normal((*gradient.shape, dy.size)) @ dy.ravel()) * everywhere
+
+    return noisy
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-13, 1e-4, 0.1, 1.0])
+@pytest.mark.parametrize(("forward", "backward"), [(softmax, softmax_backward), (gelu, gelu_backward)])
+def test_of_noise_there_is_no_diagnosis(forward, backward, size):
+    for seed in SEEDS:
+        x = np.random.default_rng(seed).standard_normal((4, 5))
+        subject = of_pair(forward, _noisy(backward, size, 1.0), x)
+        assert diagnose(subject, "x", np.random.default_rng(seed)) == ()
+
+
+def test_most_of_the_museum_is_named():
+    numeric = [bug for bug in MUSEUM if bug.wrong and bug.layer != "residual" and bug.sign not in ("other", "stale")][
+        ::4
+    ]
+    first, three, wrong, count = 0, 0, [], 0
+    for bug in numeric:
+        subject = of_layer(
+            bug.make(np.random.default_rng(1)), bug.setting.inputs(np.random.default_rng(2)), train=bug.setting.train
+        )
+        if any(f.verdict == "wrong" for f in look_over(subject, np.random.default_rng(3))):
+            continue  # its reason is known
+        signs = [d.sign for d in diagnose(subject, bug.wrong[0], np.random.default_rng(4))]
+        count += 1
+        first += signs[:1] == [bug.sign]
+        three += bug.sign in signs
+        wrong += [(bug.name, signs)] if signs and signs[0] != bug.sign else []
+    assert count > 30
+    assert first >= 0.9 * count
+    assert three >= 0.93 * count
+    assert len(wrong) <= 0.02 * count + 1, wrong
