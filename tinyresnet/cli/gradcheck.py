@@ -84,12 +84,10 @@ def run(args: argparse.Namespace) -> int:
         return _table(args)
     texts: list[str] = []
     reports: list[Report] = []
-    with console.progress(len(args.what), "checking", unit="names", quiet=args.json) as bar:
-        for word in args.what:
-            text, found = _checked(word, args)
-            texts.append(text)
-            reports += found
-            bar.update(1)
+    for word in args.what:
+        text, found = _checked(word, args)
+        texts.append(text)
+        reports += found
     if args.json:
         from ..gradcheck.report import as_dict
 
@@ -108,11 +106,14 @@ def run(args: argparse.Namespace) -> int:
 def _checked(word: str, args: argparse.Namespace) -> tuple[str, list[Report]]:
     """What is said of one thing, and the reports behind it."""
     from ..gradcheck import check_model, check_subject
+    from ..gradcheck.network import count_layers
     from ..resnet import ARCHITECTURES
 
     if word in ARCHITECTURES:
         model, x, labels = _network(word, args)
-        found = check_model(model, x, labels, train=not args.eval, seed=args.seed, name=word)
+        settings = {"train": not args.eval, "seed": args.seed, "name": word}
+        with console.progress(count_layers(model) + 1, f"checking {word}", unit="layers", quiet=args.json) as bar:
+            found = check_model(model, x, labels, progress=bar.update, **settings)
         return str(found), list(found.reports.values())
     reports = [check_subject(subject, seed=args.seed) for subject in _subjects(word, args)]
     return "\n\n".join(map(str, reports)), reports

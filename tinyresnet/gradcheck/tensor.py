@@ -121,7 +121,8 @@ def check_tensor(
             linear = linear and comparisons[:1] != [] and comparisons[0].method == "adjoint"
             found += comparisons
             limits.append(limit)
-        return found, limits[0] if math.isfinite(limits[0]) else limits[-1]
+        # along a normal direction an element may count little: less than a twentieth of what it does on average in 4 % of the cases
+        return found, min([*limits[: len(draws)], 20 * limits[-1]])
 
     with np.errstate(all="ignore"):
         comparisons, limit = directions()
@@ -214,7 +215,7 @@ def _vague(slopes: Slopes) -> Array:
     if not known.any():
         return ~known
     size = float(np.sqrt(np.mean(slopes.value[known] ** 2)))
-    vague: Array = slopes.error > max(CLEAR * size, 300 * float(np.median(slopes.error[known])))
+    vague: Array = slopes.error > max(CLEAR * size, 30 * float(np.median(slopes.error[known])))
     return vague
 
 
