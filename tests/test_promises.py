@@ -260,6 +260,7 @@ def test_every_backward_op_is_run_by_a_row() -> None:
     wanted = {
         (value.__module__, name)
         for module in modules()
+        if not module.__name__.startswith("tinyresnet.gradcheck.museum")  # those are wrong on purpose
         for name, value in vars(module).items()
         if name.endswith("_backward") and callable(value) and value.__module__.startswith("tinyresnet.")
     }
