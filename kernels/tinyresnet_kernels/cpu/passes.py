@@ -15,6 +15,7 @@ from ..arrays import Array
 from ..memory import pool
 from . import depthwise, winograd
 from .geometry import Geometry
+from .host import lanes
 from .layout import contiguous, flat
 from .plan import Plan, make_plan
 from .threads import CHUNKS, in_chunks
@@ -23,6 +24,7 @@ from .ways import COPY, NOTHING
 from .weights import pack_weight, unpack_gradient
 from .winograd import pack_filter, unpack_filter_gradient
 
+ALONE = 8  # a multiply-add of a depthwise convolution takes as long as so many of another: each loads its own numbers
 PARTIAL_BYTES = 1 << 21  # of all chunks' own weight gradients together: more do not stay in cache while they grow
 SPLITS = 8  # pieces of work for a weight gradient at least: chunks of the pictures, each in parts of its channels
 
@@ -123,13 +125,15 @@ def depthwise_product(x: Array, weight: Array, y: Array, geometry: Geometry) -> 
     given = (plan.sizes, plan.table, plan.starts, depthwise.packed_taps(weight, plan), flat(x), flat(y))
     visit = functools.partial(depthwise.product_visit, *given)
     return Pass(
-        visit, plan.units, operations(x, y, weight), lambda: ((np.empty((0, 2, 0), x.dtype), plan.counts), True)
+        visit, plan.units, ALONE * operations(x, y, weight), lambda: ((np.empty((0, 2, 0), x.dtype), plan.counts), True)
     )
 
 
 def operations(x: Array, y: Array, weight: Array) -> int:
-    """The multiply-adds of a convolution between x and y, in either direction."""
-    return min(x.size // x.shape[1], y.size // y.shape[1]) * weight.size
+    """The multiply-adds of a convolution between x and y, in either direction; those of a vector that is not full count as full."""
+    O = weight.shape[0]
+    L = lanes(x.itemsize)
+    return min(x.size // x.shape[1], y.size // y.shape[1]) * weight.size // O * (-(-O // L) * L)
 
 
 def pack(weight: Array, plan: Plan, groups: int, by_points: bool, packed: Array) -> None:
@@ -193,5 +197,8 @@ def depthwise_outer(x: Array, dy: Array, weight: Array, geometry: Geometry) -> P
             visit(parts[chunk], chunk * plan.units // chunks, (chunk + 1) * plan.units // chunks)
 
     return Pass(
-        work, chunks, operations(x, dy, weight), lambda: (depthwise.unpacked_taps(parts, plan, weight.shape), True)
+        work,
+        chunks,
+        ALONE * operations(x, dy, weight),
+        lambda: (depthwise.unpacked_taps(parts, plan, weight.shape), True),
     )

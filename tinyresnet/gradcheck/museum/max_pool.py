@@ -59,7 +59,7 @@ LEFTOVER = _setting(2, (2, 3, 7, 5))
 OBLONG = _setting((2, 3), (2, 3, 6, 9))
 GAPS = _setting(2, (2, 3, 8, 7), stride=3)
 LOW = _setting(3, (2, 3, 7, 6), stride=2, pad=1, draw=lambda rng, shape: rng.standard_normal(shape) - 1)
-KEEPING = _setting(2, (2, 3, 6, 4), kind=Remembering)
+KEEPING = _setting(2, (2, 3, 6, 4), kind=Remembering, draw=lambda rng, shape: rng.standard_normal(shape) - 1)
 TIED = _setting(2, (2, 3, 6, 4), kind=Remembering, draw=_levels)
 ALMOST_TIED = _setting(2, (2, 3, 6, 4), kind=Remembering, draw=_almost_levels)
 
