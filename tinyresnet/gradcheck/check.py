@@ -149,6 +149,9 @@ def _check(subject: Subject, rng: np.random.Generator, locate: bool) -> Report:
             if locate and tensor.verdict == "wrong" and tensor.name not in places:
                 places[tensor.name] = wrong_elements(probe, rng)
                 diagnoses[tensor.name] = diagnose(probe.subject, tensor.name, rng)
+        if locate:
+            for name in (name for finding in findings if finding.check == "upstream" for name in finding.names):
+                diagnoses[name] = diagnoses.get(name) or diagnose(exact, name, rng)
         if any(array.dtype == np.float32 for array in subject.inputs.values()):
             findings += _single(subject, exact, names, rng)
     dtype = str(np.result_type(*subject.inputs.values()))

@@ -64,6 +64,9 @@ def _body(report: Report) -> Iterator[str]:
     for finding in report.findings:
         of = f"gradient of {', '.join(finding.names)}: " if finding.names else ""
         yield f"{of}{finding.detail}"
+        if finding.check == "upstream":
+            for diagnosis in report.diagnoses.get(finding.names[0], ())[:1]:
+                yield f"  likely: {diagnosis.sentence}"
     wrong = [tensor for tensor in report.tensors if tensor.verdict == "wrong"]
     shown = wrong if len(wrong) <= SHOWN else wrong[:1]
     for tensor in shown:

@@ -31,6 +31,7 @@ class Proof:
     caught: int = 0
     numeric: int = 0  # of those tried, where numbers are wrong
     located: int = 0
+    diagnosable: int = 0
     diagnosed: int = 0
     within_three: int = 0
     misled: int = 0
@@ -64,7 +65,7 @@ class Proof:
             "right within three": self.within_three,
             "diagnosed, but none right": self.misled,
         }
-        return [(what, _share(count, self.numeric)) for what, count in counts.items() if self.diagnoses]
+        return [(what, _share(count, self.diagnosable)) for what, count in counts.items() if self.diagnoses]
 
     def misses(self) -> list[str]:
         """What went wrong, one line each."""
@@ -110,6 +111,8 @@ def _try_bug(proof: Proof, bug: Bug, seed: int) -> None:
     if bug.wrong:
         proof.numeric += 1
         proof.located += set(report.wrong) == set(bug.wrong)
+    if bug.wrong and bug.sign != "other":  # those show no pattern that has a name
+        proof.diagnosable += 1
         signs = _signs(report, bug)
         proof.diagnosed += signs[:1] == [bug.sign]
         proof.within_three += bug.sign in signs
@@ -121,7 +124,8 @@ def _signs(report: Report, bug: Bug) -> list[str]:
     for name in bug.wrong:
         if diagnoses := report.diagnoses.get(name):
             return [diagnosis.sign for diagnosis in diagnoses]
-    return []
+    # what needs no slope has a name of its own
+    return [finding.check for finding in report.findings if finding.check in ("upstream", "stale")][:1]
 
 
 def _try_right(proof: Proof, seed: int) -> None:
