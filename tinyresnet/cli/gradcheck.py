@@ -180,6 +180,6 @@ def _selftest(args: argparse.Namespace) -> int:
         console.print_json(found.as_dict())
     else:
         console.table("the checker on its own machine", ("", ""), found.rows())
-        for line in found.misses():
+        for line in found.missed:
             print(f"  {line}")
     return 0 if found.good else 1

@@ -39,7 +39,7 @@ class Proof:
     false_alarms: int = 0
     inconclusive: int = 0
     seconds: float = 0.0
-    missed: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)  # what went wrong, one line each
 
     @property
     def good(self) -> bool:
@@ -66,10 +66,6 @@ class Proof:
             "diagnosed, but none right": self.misled,
         }
         return [(what, _share(count, self.diagnosable)) for what, count in counts.items() if self.diagnoses]
-
-    def misses(self) -> list[str]:
-        """What went wrong, one line each."""
-        return self.missed
 
     def as_dict(self) -> dict[str, Any]:
         """For a program."""

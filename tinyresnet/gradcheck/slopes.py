@@ -23,7 +23,7 @@ from tinyresnet_kernels import Array
 
 WIDEST = 1 / 8  # the first step, in units of the direction
 RATIO = 8  # from one step to the next
-FEWEST, MOST = 4, 9  # steps
+FEWEST = 4  # steps
 COLUMNS = 4  # of Richardson's table
 NARROW = 5  # steps further on it is looked whether all of that holds there too
 CLOSER = 1e-6  # how far such a slope may be off for the bending of the function
@@ -71,7 +71,6 @@ class Slopes:
     left: Array
     right: Array
     side_error: Array
-    forwards: int
 
     @property
     def smooth(self) -> Array:
@@ -79,7 +78,7 @@ class Slopes:
         return ~self.kinked & np.isfinite(self.error)
 
 
-def measure(f: Callable[[float], Array], here: Array, noise: Noise, most: int = MOST) -> Slopes:
+def measure(f: Callable[[float], Array], here: Array, noise: Noise, most: int) -> Slopes:
     """Slopes of f(t) (n,) at t = 0, where it is `here`, from two calls for each of at most so many steps."""
     table = _Table(here, noise.size)
     with np.errstate(all="ignore"):
@@ -117,7 +116,7 @@ class _Table:
 
     def __init__(self, here: Array, noise: Array) -> None:
         self.here, self.noise, n = here, noise, len(here)
-        self.h, self.forwards = 1.0, 0
+        self.h = 1.0  # the last line's step
         self.line: list[Array] = []
         self.sides: tuple[Array, Array] | None = None
         self.jump: Array | None = None
@@ -135,7 +134,7 @@ class _Table:
     def add(self, f: Callable[[float], Array], h: float) -> None:
         """The line of step h."""
         up, down = f(h), f(-h)
-        self.h, self.forwards = h, self.forwards + 2
+        self.h = h
         right, left = (up - self.here) / h, (self.here - down) / h
         rounding = self.noise / h
         line = [(right + left) / 2]
@@ -176,7 +175,6 @@ class _Table:
     def look_closer(self, f: Callable[[float], Array], h: float) -> None:
         """Take the slopes over a far narrower step, and on either side, where they contradict what was found of slope or kink."""
         up, down = f(h), f(-h)
-        self.forwards += 2
         right, left, rounding = (up - self.here) / h, (self.here - down) / h, self.noise / h
         slope, apart, size = (right + left) / 2, np.abs(right - left), np.abs(right) + np.abs(left)
         wide_left, wide_right = self.sides or (left, right)
@@ -213,4 +211,4 @@ class _Table:
         """The best entries."""
         side_error = np.maximum(self.left.error, self.right.error)
         left, right = self.left.value, self.right.value
-        return Slopes(self.slope.value, self.slope.error, self._kinked(), left, right, side_error, self.forwards)
+        return Slopes(self.slope.value, self.slope.error, self._kinked(), left, right, side_error)

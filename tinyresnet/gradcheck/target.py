@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +25,6 @@ SHAPES = (
     (4, 10),
     (7,),
 )  # that are tried where none is given
-
-
-class Target(NamedTuple):
-    """A thing to check: its subject, and the name to say."""
-
-    name: str
-    subject: Subject
 
 
 def shipped(words: list[str]) -> Iterator[Shipped]:

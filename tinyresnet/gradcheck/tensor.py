@@ -205,7 +205,7 @@ def _slopes(f: Callable[[float], Array], here: Array, noise: Noise, levels: int,
         if (bends <= rounding).all():
             nothing = np.zeros_like(here)
             slope = (ahead - behind) / 2
-            return Slopes(slope, rounding / 4, nothing.astype(bool), slope, slope, nothing, 3), "adjoint"
+            return Slopes(slope, rounding / 4, nothing.astype(bool), slope, slope, nothing), "adjoint"
     return measure(f, here, noise, levels), "differences"
 
 
