@@ -106,6 +106,44 @@ def test_a_mistake_only_on_kinks_is_found_from_numbers_beside_them() -> None:
     assert [tensor.point for tensor in report.tensors if tensor.verdict == "wrong"] == ["on kinks"]
 
 
+class Square(tr.layers.GlobalAvgPool):
+    """Takes every picture for a square."""
+
+    def backward(self, dy, cache):
+        return np.broadcast_to(dy / cache.shape[2] ** 2, cache.shape).copy()
+
+
+class Lonely(tr.layers.Conv2d):
+    """Wrong for one picture alone."""
+
+    def backward(self, dy, cache):
+        return super().backward(dy, cache) * (2 if len(dy) == 1 else 1)
+
+
+class Remainder(tr.layers.Conv2d):
+    """The weight's gradient is wrong where the stride leaves a remainder."""
+
+    def backward(self, dy, cache):
+        dx = super().backward(dy, cache)
+        self.weight.grad *= 1.01 if cache.x.shape[2] % 2 else 1
+        return dx
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "point"),
+    [
+        (Square(), "x", "at another size"),
+        (Lonely(3, 4, rng=random(0), dtype=np.float64), "x", "in a batch of one"),
+        (Remainder(3, 4, stride=2, rng=random(0), dtype=np.float64), "weight", "at another size"),
+    ],
+)
+def test_a_mistake_at_other_sizes_is_found(layer: tr.Layer, name: str, point: str) -> None:
+    report = check(layer, random(1).standard_normal((2, 3, 8, 8)))
+    wrong = [tensor for tensor in report.tensors if tensor.verdict == "wrong"]
+    assert [(tensor.name, tensor.point) for tensor in wrong] == [(name, point)]
+    assert f"gradient of {name} {wrong[0].shape} is wrong {point}" in " ".join(str(report).split())
+
+
 # How sharp it is, and where the error lies.
 
 

@@ -19,7 +19,7 @@ from .manners import look_over
 from .objects import of_object
 from .probe import Probe, scale_of
 from .slopes import Noise
-from .structure import Finding, upstreams
+from .structure import Finding, resized, upstreams
 from .subject import Run, Subject, guarded, of_pair
 from .tensor import TensorCheck, check_tensor
 
@@ -74,9 +74,10 @@ class Report:
     @property
     def forwards(self) -> int:
         """Forward passes that the gradient which took most of them took."""
-        counts: dict[str, int] = {}
+        counts: dict[tuple[str, tuple[int, ...]], int] = {}
         for tensor in self.tensors:
-            counts[tensor.name] = counts.get(tensor.name, 0) + tensor.forwards
+            key = (tensor.name, tensor.shape)
+            counts[key] = counts.get(key, 0) + tensor.forwards
         return max(counts.values(), default=0)
 
     def __str__(self) -> str:
@@ -115,14 +116,14 @@ def subject_of(
     return of_object(thing, inputs[0], train=train, name=name)
 
 
-def check_subject(subject: Subject, *, seed: int = 0, locate: bool = True) -> Report:
-    """As `check`."""
+def check_subject(subject: Subject, *, seed: int = 0, locate: bool = True, sizes: bool = True) -> Report:
+    """As `check`; `sizes`: at other sizes too. Without `locate` no wrong element is looked for and no mistake diagnosed."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # what is checked may divide by zero; that is not what was asked
-        return _check(subject, np.random.default_rng(seed), locate)
+        return _check(subject, np.random.default_rng(seed), locate, sizes)
 
 
-def _check(subject: Subject, rng: np.random.Generator, locate: bool) -> Report:
+def _check(subject: Subject, rng: np.random.Generator, locate: bool, sizes: bool) -> Report:
     started = time.perf_counter()
     findings = look_over(subject, rng)
     exact = subject.cast(np.float64)
@@ -144,7 +145,11 @@ def _check(subject: Subject, rng: np.random.Generator, locate: bool) -> Report:
             if locate and tensor.verdict == "wrong":
                 places[tensor.name] = wrong_elements(probe, rng)
                 diagnoses[tensor.name] = diagnose(exact, tensor.name, rng)
-        for tensor, probe in _at_kinks(exact, [t for t in tensors if t.verdict != "wrong"], noises, rng, spoils=spoils):
+        right = [tensor for tensor in tensors if tensor.verdict != "wrong"]
+        elsewhere = _at_kinks(exact, right, noises, rng, spoils=spoils)
+        if sizes and len(right) == len(tensors) and all(finding.check != "other_sizes" for finding in findings):
+            elsewhere += _at_other_sizes(exact, rng, spoils=spoils)
+        for tensor, probe in elsewhere:
             tensors.append(tensor)
             if locate and tensor.verdict == "wrong" and tensor.name not in places:
                 places[tensor.name] = wrong_elements(probe, rng)
@@ -185,6 +190,23 @@ def _at_kinks(
             if np.isfinite(probe.here).all():
                 both = point == "on kinks"
                 check = check_tensor(probe, rng, levels=SHORT, noise=noises[name], positive=both, straight=False)
+                if check.verdict != "inconclusive":
+                    found.append((replace(check, point=point), probe))
+    return found
+
+
+def _at_other_sizes(subject: Subject, rng: np.random.Generator, *, spoils: bool) -> list[tuple[TensorCheck, Probe]]:
+    """Every gradient again for one picture alone, and for smaller ones of unequal height and width, if the function takes them."""
+    found = []
+    for point, inputs in resized(subject):
+        there = replace(subject, inputs=inputs)
+        try:
+            probes = [probe_of(there, name, spoils=spoils) for name in inputs]
+        except Exception:
+            continue  # it does not take such numbers
+        for probe in probes:
+            if probe.here.size and np.isfinite(probe.here).all():
+                check = check_tensor(probe, rng, levels=SHORT, positive=False)
                 if check.verdict != "inconclusive":
                     found.append((replace(check, point=point), probe))
     return found

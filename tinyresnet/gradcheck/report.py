@@ -84,9 +84,11 @@ def _body(report: Report) -> Iterator[str]:
         names = ", ".join(t.name for t in right) if len(right) < 5 else f"{len(right)} gradients"
         sharp = f"an error of {max(least.limit, 1e-15):.0e} of its size in one element of {least.name} would show"
         yield f"right: {names} ({sharp})"
-    points = sorted({t.point for t in report.tensors if t.point != "as given" and t.verdict == "correct"}, reverse=True)
-    if points:
-        yield f"right also {' and '.join(points)}"
+    verdicts = {t.point: set[str]() for t in report.tensors if t.point != "as given"}
+    for tensor in report.tensors:
+        verdicts.get(tensor.point, set()).add(tensor.verdict)
+    if points := [point for point, found in verdicts.items() if found == {"correct"}]:
+        yield f"right also {', '.join(points)}"
 
 
 def _wrong(report: Report, tensor: TensorCheck) -> Iterator[str]:

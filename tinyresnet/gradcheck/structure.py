@@ -120,24 +120,39 @@ def memory_layout(subject: Subject, rng: np.random.Generator) -> Iterator[Findin
                 yield Finding("memory_layout", f"the gradient is another where arrays lie {how}", (name,))
 
 
-def small_batches(subject: Subject, rng: np.random.Generator) -> Iterator[Finding]:
-    """A batch of one, and of none, where it takes them: the gradients must fit all the same."""
+def other_sizes(subject: Subject, rng: np.random.Generator) -> Iterator[Finding]:
+    """A batch of one, of none, and smaller pictures, where it takes them: the gradients must fit all the same."""
+    for point, inputs in resized(subject):
+        try:
+            run = subject.forward(copies(inputs))
+        except Exception:
+            continue  # it may refuse such numbers
+        gradients = run.backward(upstreams(run, rng))
+        if names := tuple(n for n in inputs if n not in gradients or np.shape(gradients[n]) != inputs[n].shape):
+            yield Finding("other_sizes", f"its shape is wrong {point}", names)
+
+
+def resized(subject: Subject) -> Iterator[tuple[str, dict[str, Array]]]:
+    """The inputs at other sizes, and what these are; the sizes of parameters stay. Nothing for numbers without a batch."""
     passed = list(subject.inputs)[: subject.passed or None]
     if not subject.passed or any(subject.inputs[name].ndim < 2 for name in passed):
         return
-    for N in (1, 0):
-        inputs = subject.at(**{name: subject.inputs[name][:N].copy() for name in passed})
-        try:
-            run = subject.forward(inputs)
-        except Exception:
-            continue  # it may refuse such a batch
-        gradients = run.backward(upstreams(run, rng))
-        if names := tuple(n for n in inputs if n not in gradients or np.shape(gradients[n]) != inputs[n].shape):
-            yield Finding("small_batches", f"for a batch of {N} its shape is wrong", names)
+    ways: dict[str, Callable[[Array], Array]]
+    ways = {"in a batch of one": lambda x: x[:1], "at another size": cropped, "in an empty batch": lambda x: x[:0]}
+    for point, cut in ways.items():
+        moved = {name: np.ascontiguousarray(cut(subject.inputs[name])) for name in passed}
+        if any(moved[name].shape != subject.inputs[name].shape for name in passed):
+            yield point, subject.at(**moved)
+
+
+def cropped(x: Array) -> Array:
+    """x (N, C, H, W) without its last row and its last two columns; an axis that is too short for that stays."""
+    cuts = [slice(0, size - 1 - i if size > 2 + i else None) for i, size in enumerate(x.shape[2:])]
+    return x[(slice(None), slice(None), *cuts)]
 
 
 FORMS: tuple[Callable[[Subject, np.random.Generator], Iterator[Finding]], ...] = (
-    gradient_forms, repeatable, linear_in_upstream, precise, memory_layout, small_batches,
+    gradient_forms, repeatable, linear_in_upstream, precise, memory_layout, other_sizes,
 )  # fmt: skip
 
 
