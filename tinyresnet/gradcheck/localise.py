@@ -50,8 +50,7 @@ class _Search:
         """The comparison that shows an error among these elements."""
         self.looks += 1
         v = np.zeros(self.probe.point.size)
-        many = self.rng.choice([-1.0, 1.0], len(places)) * self.rng.uniform(0.7, 1.4, len(places))
-        v[places] = many if len(places) > 1 else 1
+        v[places] = self.rng.choice([-1.0, 1.0], len(places)) * self.rng.uniform(0.7, 1.4, len(places))
         comparisons, _ = compare(self.probe, v.reshape(self.probe.point.shape), self.noise, LEVELS, self.rng)
         wrong = [c for c in comparisons if c.off > WRONG]
         return max(wrong, key=lambda c: c.off) if wrong else None
@@ -75,8 +74,8 @@ class _Search:
 
 def wrong_elements(probe: Probe, rng: np.random.Generator) -> Place:
     """Find the wrong elements; where there are many, some of them, and their share among elements drawn by chance."""
-    search = _Search(probe, rng)
     with np.errstate(all="ignore"):
+        search = _Search(probe, rng)
         everything = np.arange(probe.point.size)
         complete = search.halves(everything)
         if complete:

@@ -65,7 +65,7 @@ def stale(subject: Subject, rng: np.random.Generator) -> Iterator[Finding]:
     wanted = copied(run.backward(dys))
     passed = list(subject.inputs)[: subject.passed or None]
     others = subject.at(**{name: rng.permuted(subject.inputs[name]) for name in passed})
-    smaller = subject.at(**{name: _smaller(subject.inputs[name]) for name in passed})
+    smaller = subject.at(**{name: _smaller(others[name]) for name in passed})
     forward = subject.fresh()
     for arrays in () if _draws(subject.source) else (smaller, others):
         try:
@@ -83,9 +83,8 @@ def stale(subject: Subject, rng: np.random.Generator) -> Iterator[Finding]:
     if names := tuple(name for name in wanted if not same((gradients[name],), (wanted[name],))):
         yield Finding("stale", "after another forward pass backward gives something else: something is kept", names)
         return
-    given = {name: gradients[name] for name in passed}
     first.backward(upstreams(first, rng))
-    if names := tuple(name for name in passed if not same((given[name],), (wanted[name],))):
+    if names := tuple(name for name in wanted if name in passed and not same((gradients[name],), (wanted[name],))):
         yield Finding("stale", "another backward pass changes the gradient that was given before", names)
 
 

@@ -45,9 +45,8 @@ class Probe:
     def noise(self, rng: np.random.Generator) -> Noise:
         """How far rounding makes the outputs jump about."""
         sizes = (self.scale * factor for factor in (0.2, 3))
-        with np.errstate(all="ignore"):
-            others = [self.at(size * rng.standard_normal(self.point.shape)) for size in sizes]
-            return Noise.measured(self.along(rng.standard_normal(self.point.shape)), others)
+        others = [self.at(size * rng.standard_normal(self.point.shape)) for size in sizes]
+        return Noise.measured(self.along(rng.standard_normal(self.point.shape)), others)
 
     def complex_slopes(self, v: Array) -> Array | None:
         """The slopes along v by a step of i h, which needs no difference and so may be tiny; None if the function takes no complex numbers.

@@ -88,13 +88,13 @@ def _body(report: Report) -> Iterator[str]:
     for tensor in report.tensors:
         verdicts.get(tensor.point, set()).add(tensor.verdict)
     if points := [point for point, found in verdicts.items() if found == {"correct"}]:
-        yield f"right also {', '.join(points)}"
+        yield f"right also {' and '.join([', '.join(points[:-1]), points[-1]] if points[1:] else points)}"
 
 
 def _wrong(report: Report, tensor: TensorCheck) -> Iterator[str]:
     worst, place = tensor.worst, report.places.get(tensor.name)
     where = "" if tensor.point == "as given" else f" {tensor.point}"
-    times = f"{worst.off:.1g} times the error bar" if worst.off < 1e4 else "far beyond the error bar"
+    times = f"{worst.off:.0f} times the error bar" if worst.off < 1e4 else "far more than the error bar"
     yield f"gradient of {tensor.name} {tensor.shape} is wrong{where}: off by {times}"
     if place is not None:
         for element in place.elements[:1]:
@@ -146,7 +146,7 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 
 def _gradient(report: Report, tensor: TensorCheck) -> dict[str, Any]:
-    place = report.places.get(tensor.name) if tensor.point == "as given" else None
+    place = report.places.get(tensor.name) if tensor.verdict == "wrong" else None
     told: dict[str, Any] = {
         "name": tensor.name,
         "shape": list(tensor.shape),

@@ -18,10 +18,7 @@ from .probe import scale_of
 from .subject import Run, Subject
 
 ROUGH = 3e4  # units in the last place, of all a gradient's numbers together
-LINEAR = {
-    "f": {4: 1e-3, 8: 1e-8},
-    "c": {16: 1e-8},
-}  # how far from linear in dy rounding may be, by kind and size of a number
+LINEAR = 5  # times the root of the rounding that a gradient may be off from linear in dy
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def linear_in_upstream(subject: Subject, rng: np.random.Generator) -> Iterator[F
     for name in both:
         wanted = a * one[name] + b * two[name]
         size = np.linalg.norm(a * one[name]) + np.linalg.norm(b * two[name]) + _lost(subject, run, mixed, name)
-        limit = LINEAR.get(wanted.dtype.kind, {}).get(wanted.dtype.itemsize, 1e-2)
+        limit = LINEAR * np.sqrt(np.finfo(wanted.dtype).eps)
         if not np.linalg.norm(both[name] - wanted) <= limit * size:
             yield Finding("upstream", "the gradient is not linear in the upstream gradient", (name,))
 
