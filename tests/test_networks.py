@@ -16,7 +16,7 @@ from tinyresnet import InputError
 from tinyresnet.layers import BatchNorm2d, Chain, Conv2d, Identity, ReLU, Residual, ShortcutA
 
 SIZES = {
-    **{20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962},  # CIFAR, option A
+    **{8: 75_290, 20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962},  # CIFAR, option A
     **{18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808},  # ImageNet, 1000 classes
 }
 
@@ -29,7 +29,7 @@ def model(name: str, seed: int = 0, **settings: Any) -> tr.ResNet:
     return tr.build(name, rng=np.random.default_rng(seed), **settings)
 
 
-@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+@pytest.mark.parametrize("depth", [8, 20, 32, 44, 56, 110])
 def test_cifar_parameter_counts(depth: int) -> None:
     assert count(model(f"resnet{depth}")) == count(model(f"plain{depth}")) == SIZES[depth]
 

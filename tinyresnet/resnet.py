@@ -60,7 +60,7 @@ def _imagenet(block: str, *blocks: int) -> Architecture:
 
 _PREFIXES = {"resnet": "basic", "plain": "plain", "preact_resnet": "preact"}
 ARCHITECTURES: dict[str, Architecture] = {
-    **{f"{name}{d}": _cifar(d, block) for name, block in _PREFIXES.items() for d in (20, 32, 44, 56, 110)},
+    **{f"{name}{d}": _cifar(d, block) for name, block in _PREFIXES.items() for d in (8, 20, 32, 44, 56, 110)},
     "resnet18": _imagenet("basic", 2, 2, 2, 2),
     "resnet34": _imagenet("basic", 3, 4, 6, 3),
     "resnet50": _imagenet("bottleneck", 3, 4, 6, 3),

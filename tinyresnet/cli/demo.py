@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("report.html"), metavar="FILE", help="the report (default: report.html)"
     )
     parser.add_argument(
-        "--depth", type=int, default=32, metavar="D", help="layers: 20, 32, 44, 56 or 110 (default: 32)"
+        "--depth", type=int, default=32, metavar="D", help="layers: 8, 20, 32, 44, 56 or 110 (default: 32)"
     )
     parser.add_argument("--width", type=int, default=8, metavar="C", help="channels of the first stage (default: 8)")
     parser.add_argument("--steps", type=int, default=400, metavar="N", help="updates of each network (default: 400)")

@@ -1,0 +1,120 @@
+"""For any number of a trace, the arithmetic that made it: `explain(trace, step, name, index)`.
+
+One file an op, like the layers. A cell that was only read where it is asked for is explained where it was computed, so that from any term
+one can travel on: back to the pixel, forward to the loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+from tinyresnet_kernels import Array
+
+from ..errors import InputError
+from ..trace import Step, Trace
+from . import conv, linear, loss, moves, norm, pool
+from .terms import FUNCTIONS, Cell, Explanation, Factor, Index, Rule, Tensors, Term
+
+__all__ = ["FUNCTIONS", "OPS", "Cell", "Explainer", "Explanation", "Factor", "Term", "explain"]
+
+Explain = Callable[[Tensors, str, Index], Rule]
+
+
+class Op(NamedTuple):
+    """How one kind of layer is explained. `made` and `made_back` name what each pass computes, in an order in which it can be."""
+
+    forward: Explain
+    backward: Explain
+    made: tuple[str, ...] = ("y",)
+    made_back: tuple[str, ...] = ("dx",)
+    derived: Callable[[Step], dict[str, Array]] = lambda step: {}
+
+
+OWN = "computed by the layer's own code"  # the rule of a kind that is not explained
+NORM = ("mean", "centred", "var", "inverse_std", "xhat", "y")
+NORM_BACK = ("dbias", "dweight", "mean_dy", "mean_dy_xhat", "dx")
+LOSS = ("largest", "shifted", "exp", "total", "inverse_total", "p", "log_total", "log_p", "losses", "y")
+
+OPS: dict[str, Op] = {
+    "Conv2d": Op(conv.forward, conv.backward, made_back=("dbias", "dweight", "dx")),
+    "BatchNorm2d": Op(norm.forward, norm.backward, NORM, NORM_BACK, norm.derived),
+    "ReLU": Op(moves.relu_forward, moves.relu_backward, ("mask", "y")),
+    "MaxPool2d": Op(pool.max_forward, pool.max_backward, ("winner", "y")),
+    "AvgPool2d": Op(pool.average_forward, pool.average_backward),
+    "GlobalAvgPool": Op(pool.global_forward, pool.global_backward),
+    "Identity": Op(moves.identity_forward, moves.identity_backward),
+    "Flatten": Op(moves.flatten_forward, moves.flatten_backward),
+    "Dropout": Op(moves.dropout_forward, moves.dropout_backward),
+    "Linear": Op(linear.forward, linear.backward, made_back=("dbias", "dweight", "dx")),
+    "Fork": Op(moves.fork_forward, moves.fork_backward, ("a", "b")),
+    "Add": Op(moves.add_forward, moves.add_backward, ("y",), ("da", "db")),
+    "ShortcutA": Op(moves.shortcut_a_forward, moves.shortcut_a_backward),
+    "CrossEntropy": Op(loss.forward, loss.backward, LOSS, ("dx",), loss.derived),
+}
+
+
+class Explainer:
+    """Explains cells of one trace; what it derives of a step it keeps."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.tensors: Callable[[int], Tensors] = cache(self._tensors)
+
+    def _tensors(self, index: int) -> Tensors:
+        step = self.trace[index]
+        op = OPS.get(step.kind)
+        return Tensors(step, op.derived(step) if op else {})
+
+    def made(self, index: int) -> tuple[str, ...]:
+        """The tensors that this step computed and that can be explained, in the order of computation."""
+        step, op = self.trace[index], OPS.get(self.trace[index].kind)
+        if op is None:
+            return ()
+        names = op.made if step.direction == "forward" else op.made_back
+        constants = ("mean", "var") if not step.train else ()  # of batch norm in evaluation: the running ones
+        return tuple(name for name in names if name in self.tensors(index) and name not in constants)
+
+    def locate(self, cell: Cell) -> Cell:
+        """The same number where it was computed; the cell itself, if that was here or outside."""
+        step, name, index = cell
+        if name in self.made(step):
+            return cell
+        here = self.trace[step]
+        if name in here.sources:
+            source = here.sources[name]
+            return self.locate(Cell(source.step, source.name, index))
+        if here.forward is not None and name in self.tensors(here.forward):
+            return self.locate(Cell(here.forward, name, index))
+        return cell
+
+    def explain(self, cell: Cell) -> Explanation:
+        """How this number came about. Raises InputError if there is no such cell."""
+        self._check(cell)
+        place = self.locate(cell)
+        t = self.tensors(place.step)
+        value = float(t[place.name][place.at])
+        step = self.trace[place.step]
+        if place.name not in self.made(place.step):
+            own = place.name in step.made and step.kind not in OPS
+            return Explanation(place, value, OWN if own else "", given=True)
+        op = OPS[step.kind]
+        rule = (op.forward if step.direction == "forward" else op.backward)(t, place.name, place.at)
+        return Explanation(place, value, rule.text, tuple(rule.terms), rule.function, padding=rule.padding)
+
+    def _check(self, cell: Cell) -> None:
+        step, name, index = cell
+        if not 0 <= step < len(self.trace):
+            raise InputError(f"step {step} is not there: 0 to {len(self.trace) - 1} is wanted")
+        t = self.tensors(step)
+        if name not in t:
+            raise InputError(f"step {step} has no tensor {name!r}: {', '.join(t.arrays)} are there")
+        shape = t[name].shape
+        if len(index) != len(shape) or not all(0 <= i < size for i, size in zip(index, shape, strict=True)):
+            raise InputError(f"{name} has shape {shape}: there is no cell {index}")
+
+
+def explain(trace: Trace, step: int, name: str, index: Index) -> Explanation:
+    """How one number of a trace came about. Raises InputError if there is no such cell."""
+    return Explainer(trace).explain(Cell(step, name, tuple(index)))
