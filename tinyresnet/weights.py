@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from .files import replacing
 from .layers import Layer
 from .resnet import Config, ResNet, build
 
+RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run's folder, the better one first
+
 
 @dataclass(frozen=True)
 class Header:
@@ -29,6 +32,14 @@ class Header:
     std: tuple[float, ...] = ()
     picture_size: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)  # JSON values of the writer's own, e.g. a run's settings
+
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and std, None if the file says neither. Raises InputError on numbers that no picture can be normalised by."""
+        if not self.mean and not self.std:
+            return None
+        if not all(map(math.isfinite, self.mean + self.std)) or not all(value > 0 for value in self.std):
+            raise InputError(f"the header's normalisation is damaged: mean {self.mean}, std {self.std}")
+        return self.mean, self.std
 
 
 def save(path: str | os.PathLike[str], model: Layer, *, header: Header | None = None) -> None:
@@ -69,6 +80,30 @@ def load_model(path: str | os.PathLike[str], name: str | None = None) -> tuple[R
         model.load_state_dict(arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    return model, header
+
+
+def read_network(weights: str | os.PathLike[str], name: str | None = None) -> tuple[ResNet, Header]:
+    """The network in a weight file, or in the folder of a run, and the file's header; `name` as for `load_model`. Raises InputError."""
+    path = Path(weights)
+    if path.is_dir():
+        found = [path / file for file in RUN_FILES if (path / file).is_file()]
+        if not found:
+            raise InputError(f"{weights} is a folder without {' or '.join(RUN_FILES)}")
+        path = found[0]
+    arrays, header = read_arrays(path)
+    checkpoint = {n.removeprefix("model."): array for n, array in arrays.items() if n.startswith("model.")}
+    if header.config is not None and checkpoint:  # a run's last state, which holds the optimiser's arrays too
+        try:
+            model = build(**header.config.as_dict(), rng=np.random.default_rng(0))
+            model.load_state_dict(checkpoint)
+        except ValueError as error:  # InputError, and NumPy's on sizes that no array can have
+            raise InputError(f"{path}: {error}") from error
+    else:
+        model, header = load_model(path, name)
+    K = model.config.num_classes
+    if header.classes and len(header.classes) != K:
+        raise InputError(f"{path}: the header names {len(header.classes)} classes, but the head has {K}")
     return model, header
 
 

@@ -1,9 +1,8 @@
-"""Arguments that several commands share, and what they lead to: a network, a normalisation, a batch size."""
+"""Arguments that several commands share, and what they lead to: a normalisation, a batch size."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 MAX_SIZE = 4096
 Size = TypeVar("Size", bound=int | None)
 T = TypeVar("T")
-RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run's folder, the better one first
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,35 +48,6 @@ def png(text: str) -> Path:
     return Path(text)
 
 
-def read_network(weights: str, name: str | None) -> tuple[ResNet, Header]:
-    """The network in a weight file, or in the folder of a run, and the file's header. Raises InputError."""
-    import numpy as np
-
-    from ..resnet import build
-    from ..weights import load_model, read_arrays
-
-    path = Path(weights)
-    if path.is_dir():
-        found = [path / file for file in RUN_FILES if (path / file).is_file()]
-        if not found:
-            raise InputError(f"{weights} is a folder without {' or '.join(RUN_FILES)}")
-        path = found[0]
-    arrays, header = read_arrays(path)
-    checkpoint = {n.removeprefix("model."): array for n, array in arrays.items() if n.startswith("model.")}
-    if header.config is not None and checkpoint:  # a run's last state, which holds the optimiser's arrays too
-        try:
-            model = build(**header.config.as_dict(), rng=np.random.default_rng(0))
-            model.load_state_dict(checkpoint)
-        except ValueError as error:  # InputError, and NumPy's on sizes that no array can have
-            raise InputError(f"{path}: {error}") from error
-    else:
-        model, header = load_model(path, name)
-    K = model.config.num_classes
-    if header.classes and len(header.classes) != K:
-        raise InputError(f"{path}: the header names {len(header.classes)} classes, but the head has {K}")
-    return model, header
-
-
 def recorded(header: Header, part: str, key: str, kind: type[T]) -> T | None:
     """What a run noted in the header's `extra` under part and key, if it did and the value is of this kind."""
     values = header.extra.get(part)
@@ -109,13 +78,11 @@ def normalization(name: str | None, header: Header) -> Normalization | None:
         if name not in NORMALIZE:
             raise unknown("normalisation", name, NORMALIZE)
         return Normalization(*NORMALIZE[name], f"{name} (--normalize)")
-    if not header.mean and not header.std:
-        return None
-    if not all(map(math.isfinite, header.mean + header.std)) or not all(value > 0 for value in header.std):
-        raise InputError(
-            f"the header's normalisation is damaged: mean {header.mean}, std {header.std}; give --normalize"
-        )
-    return Normalization(header.mean, header.std, "as the weight file says")
+    try:
+        known = header.normalization()
+    except InputError as error:
+        raise InputError(f"{error}; give --normalize") from error
+    return Normalization(*known, "as the weight file says") if known else None
 
 
 def check_channels(model: ResNet, normalize: Normalization, channels: int, what: str) -> None:

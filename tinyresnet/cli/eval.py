@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code."""
     from ..data import eval_batches, prefetch
     from ..evaluate import evaluate
+    from ..weights import read_network
 
-    model, header = arguments.read_network(args.weights, args.model)
+    model, header = read_network(args.weights, args.model)
     data = _load(args, model, header)
     normalize = arguments.normalization(args.normalize, header)
     normalize = normalize or arguments.Normalization(data.mean, data.std, f"mean and std of {data.name}")

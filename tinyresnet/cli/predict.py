@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
     """Predict; the exit code."""
     from ..data import normalize
     from ..evaluate import logits_of, softmax
+    from ..weights import read_network
 
-    model, header = arguments.read_network(args.weights, args.model)
+    model, header = read_network(args.weights, args.model)
     classes = _classes(args.classes, model, header)
     norm = arguments.normalization(args.normalize, header)
     if norm is None:
