@@ -1,0 +1,44 @@
+// Running the network again in the page: a few numbers are changed, every other one is made anew by its explanation.
+
+import { Explainer, flat, unflat } from "./explain.js";
+import { sum } from "./terms.js";
+
+/**
+ * An overlay of the trace in which `changes` ([{cell, value}]) hold and all that is computed is computed anew, forward and
+ * (if `backward`) back. A cell of a tensor that several steps share changes for all of them; a computed cell that is changed
+ * stays as it is told.
+ */
+export function recompute(trace, changes, { backward = true } = {}) {
+  const next = trace.overlay();
+  const told = changes.map(({ cell, value }) => ({ ...placeOf(next, cell), value }));
+  const steps = next.steps.filter((step) => backward || step.direction === "forward").map((step) => step.index);
+  const explainer = new Explainer(next);
+  const made = (step) => explainer.made(step).map((name) => ({ step, name, ...next.tensor(step, name) }));
+  const tensors = steps.flatMap(made);
+  for (const { number } of [...tensors, ...told]) next.writable(number);
+  told.forEach((change) => tell(next, change));
+  for (const { step, name, shape, number } of tensors) {
+    const data = next.array(number);
+    for (let i = 0; i < data.length; i++) data[i] = explainer.compute(step, name, unflat(i, shape));
+    told.filter((change) => change.number === number).forEach((change) => tell(next, change));
+  }
+  return next;
+}
+
+/** The loss of a trace: the classifier's; without labels, the sum of the last output times the gradient sent back. */
+export function lossOf(trace) {
+  const loss = trace.steps.find((step) => step.kind === "CrossEntropy" && step.direction === "forward");
+  if (loss) return trace.tensor(loss.index, "y").data[0];
+  const back = trace.steps.findIndex((step) => step.direction === "backward");
+  const [y, upstream] = [trace.tensor(back - 1, "y"), trace.tensor(back, "dy")];
+  return y && upstream ? sum([...y.data].map((value, i) => value * upstream.data[i])) : null;
+}
+
+function placeOf(trace, { step, name, at }) {
+  const { number, shape } = trace.tensor(step, name);
+  return { number, place: flat(at, shape) };
+}
+
+function tell(trace, { number, place, value }) {
+  trace.array(number)[place] = value;
+}
