@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradcheck_functions import largest_forward, shared_among_winners, to_every_winner
 from tinyresnet.gradcheck.diagnose import diagnose
 from tinyresnet.gradcheck.manners import look_over
 from tinyresnet.gradcheck.museum import MUSEUM
@@ -79,6 +80,18 @@ def affine(x, gamma, beta):
 
 def leaky(x):
     return np.where(x > 0, x, 0.1 * x), x
+
+
+def square(x):
+    return x * x, x
+
+
+BORDER, LEFT = np.ones((3, 3)), np.array([[1.0, 0.0]])
+BORDER[1, 1] = 0
+
+
+def to_the_smallest(dy, x):
+    return (x == x.min(axis=1, keepdims=True)) * dy[:, None]
 
 
 def two_ways(x):
@@ -158,6 +171,44 @@ CASES = {
         "weight",
         "flipped",
     ),
+    "filters' windows overwritten": (
+        _of(depthwise, lambda *a: depthwise_backward(*a, last=True), (2, 3, 7), (3, 3)),
+        "x",
+        "overwritten",
+    ),
+    "linear, the positive dy alone": (_linear(lambda dy, x, w: np.maximum(dy, 0) @ w, _right_dweight), "x", "upstream"),
+    "a square with a wrong border": (
+        _of(square, lambda dy, x: dy * (2 * x + 0.3 * BORDER * x * x), (2, 2, 3, 3)),
+        "x",
+        "border",
+    ),
+    "a square with its left half wrong": (
+        _of(square, lambda dy, x: dy * (2 * x + 0.3 * LEFT * x * x), (2, 2, 2, 2)),
+        "x",
+        None,
+    ),
+    "a large square a row further down": (
+        _of(square, lambda dy, x: np.pad((2 * dy * x)[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0))), (4, 2, 12, 10)),
+        "x",
+        "shifted",
+    ),
+    "a square a row and a column around": (
+        _of(square, lambda dy, x: np.roll(2 * dy * x, (1, 1), axis=(2, 3)), (2, 2, 4, 3)),
+        "x",
+        "shifted",
+    ),
+    "ties of which all win": (
+        lambda rng: of_pair(largest_forward, to_every_winner, rng.integers(-1, 2, (6, 5)).astype(float)),
+        "x",
+        "winners",
+    ),
+    "the smallest wins, where some tie": (
+        lambda rng: of_pair(
+            largest_forward, to_the_smallest, np.vstack([rng.standard_normal((5, 4)), np.zeros((1, 4))])
+        ),
+        "x",
+        "winners",
+    ),
     "gamma's gradient without x": (_affine(lambda dy, x, g: dy * g, _beta, _beta), "gamma", "permuted"),
     "gamma left out": (_affine(lambda dy, x, g: dy, _gamma, _beta), "x", "channel scale"),
     "beta after gamma": (
@@ -202,6 +253,13 @@ def _noisy(backward, size, everywhere):
     return noisy
 
 
+def test_of_a_right_choice_among_ties_there_is_no_diagnosis():
+    for seed in SEEDS:
+        tied = np.random.default_rng(seed).integers(-1, 2, (6, 5)).astype(float)
+        subject = of_pair(largest_forward, shared_among_winners, tied)
+        assert diagnose(subject, "x", np.random.default_rng(seed)) == ()
+
+
 @pytest.mark.parametrize("size", [0.0, 1e-13, 1e-4, 0.1, 1.0])
 @pytest.mark.parametrize(("forward", "backward"), [(softmax, softmax_backward), (gelu, gelu_backward)])
 def test_of_noise_there_is_no_diagnosis(forward, backward, size):
@@ -211,7 +269,8 @@ def test_of_noise_there_is_no_diagnosis(forward, backward, size):
         assert diagnose(subject, "x", np.random.default_rng(seed)) == ()
 
 
-SMALL = ("linear", "flatten", "fork", "add", "shortcut_a", "global_avg_pool")
+SMALL = ("linear", "flatten", "fork", "add", "shortcut_a", "global_avg_pool", "avg_pool")
+BESIDES = ("batch_norm: batch deviation in evaluation",)
 MUSEUM_ROWS = [bug for bug in MUSEUM if bug.wrong and bug.layer != "residual" and bug.sign not in ("other", "stale")]
 
 
@@ -294,7 +353,7 @@ def told(group: str) -> dict[str, list[list[str]]]:
             for name, layer in COMPOSITES.items()
         }
     else:
-        few = [bug for i, bug in enumerate(MUSEUM_ROWS) if i % 4 == 0 or bug.layer in SMALL]
+        few = [bug for i, bug in enumerate(MUSEUM_ROWS) if i % 4 == 0 or bug.layer in SMALL or bug.name in BESIDES]
         rows = {bug.name: (piece(bug), bug.wrong[0]) for bug in few if bug.layer == group}
     return {
         name: [[d.sign, d.sentence] for d in diagnose(subject, wrong, np.random.default_rng(4))]

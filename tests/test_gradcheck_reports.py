@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tinyresnet.cli import main
-from tinyresnet.gradcheck import check
+from tinyresnet.gradcheck import check, target
 from tinyresnet.gradcheck.museum import MUSEUM
 from tinyresnet.gradcheck.report import as_dict, as_text
 
@@ -90,6 +90,15 @@ def test_the_command(own, capsys, words: list[str], code: int, said: str) -> Non
 def test_the_command_refuses(own, capsys, words: list[str], said: str) -> None:
     assert main(["gradcheck", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_seed_draws_the_same_numbers_again(own) -> None:
+    drawn = [
+        target.own("mine.py:Half", ((2, 3),), dtype=np.float32, train=True, seed=seed).inputs["x"] for seed in (5, 5, 6)
+    ]
+    assert [x.dtype for x in drawn] == [np.dtype(np.float32)] * 3
+    assert (drawn[0] == drawn[1]).all()
+    assert not (drawn[0] == drawn[2]).any()
 
 
 def test_the_selftest(capsys) -> None:

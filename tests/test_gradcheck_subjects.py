@@ -216,7 +216,8 @@ def test_the_first_wrong_layer_ends_the_check() -> None:
 def test_an_inconclusive_layer_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
 
-    def unclear(subject: Subject, *, seed: int) -> Any:
+    def unclear(subject: Subject, *, seed: int, sizes: bool) -> Any:
+        assert not sizes  # the layers of a network are looked at where they stand
         seeds.append(seed)
         return SimpleNamespace(verdict="inconclusive" if len(seeds) < 4 else "correct")
 

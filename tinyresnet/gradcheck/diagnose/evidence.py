@@ -167,8 +167,7 @@ class _Line:
             f = self._along(v)
             slope = (f(1.0) - f(-1.0)) / (2 * self.scale)
             return slope, np.full_like(slope, 4 * float(self.noise.size.max(initial=0)) / self.scale), slope, slope
-        with np.errstate(all="ignore"):
-            found = measure(self._along(v), self.here, self.noise, LEVELS)
+        found = measure(self._along(v), self.here, self.noise, LEVELS)
         low, high = np.minimum(found.left, found.right), np.maximum(found.left, found.right)
         units = (np.where(found.smooth, found.value, np.nan), found.error, low, high)
         return units[0] / self.scale, units[1] / self.scale, units[2] / self.scale, units[3] / self.scale

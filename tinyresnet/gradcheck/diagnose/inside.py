@@ -209,14 +209,9 @@ def _changed(subject: Subject, layer: Layer, forwards: Mapping[str, Forward]) ->
 
 
 def _method(kind: type[Layer], replaced: Forward) -> Callable[..., Any]:
-    def forward(self: Layer, x: Any, *, train: bool) -> tuple[Any, Any]:
-        caches: list[Any] = []
+    """A forward pass without a way back."""
 
-        def own(x: Any) -> Any:
-            y, cache = kind.forward(self, x, train=train)
-            caches.append(cache)
-            return y
-
-        return replaced(own, x), caches[0] if caches else None
+    def forward(self: Layer, x: Any, *, train: bool) -> tuple[Any, None]:
+        return replaced(lambda x: kind.forward(self, x, train=train)[0], x), None
 
     return forward
