@@ -152,6 +152,10 @@ def test_keyboard(open_page: Any) -> None:
     found = explain(session().trace, 0, "y", at)
     assert reader.sum().endswith(f"= {shown(found.value)}")
     assert reader.page.locator(".sum .term").count() == len(found.terms)
+    reader.press("]")
+    assert "row" in reader.focus()  # in the next step's grid
+    reader.press("[")
+    reader.press("]", "]", "]", "[", "[", "[")  # there is none in the fork's middle panel
     reader.tab_to(r"weight\[0,0,0,0\]")  # the arithmetic is one tab stop
     assert reader.page.locator(".remembered .cell.lit").count() == 1
     assert reader.page.locator(".arrived .cell.lit").count() == 1
@@ -195,7 +199,9 @@ def test_keyboard(open_page: Any) -> None:
     assert reader.sentence().startswith("第 39")
     reader.press("l", "?")
     assert reader.page.locator("dialog[open]").count() == 1
-    reader.press("Escape", "Home")
+    reader.press("Escape")
+    reader.tab_to("^The network")  # in a grid Home and End are the row's
+    reader.press("Home")
     assert reader.sees("Step 1 of 48")
     reader.press("End")
     assert reader.sees("Step 48 of 48")
@@ -287,6 +293,7 @@ def test_finale(open_page: Any) -> None:
     page.get_by_label("Weight", exact=True).select_option("fc.weight")
     page.locator(".finale .cell").nth(3).click()
     reader.click("Nudge it by 0.01")
+    page.wait_for_selector(".finale .verdict")
     after = session().nudged("fc.weight", (1, 1)).loss
     facts = page.locator(".finale dd").all_inner_texts()
     np.testing.assert_allclose(float(facts[1]), session().loss, rtol=1e-7)
@@ -471,6 +478,10 @@ def test_widget(open_page: Any) -> None:
     assert page.evaluate("model.get('cell')") == {"step": 4, "name": "y", "at": [0, 0, 0, 0]}
     page.keyboard.press("ArrowRight")
     assert page.evaluate("model.get('cell').at") == [0, 0, 0, 1]
+    page.keyboard.press("]")
+    page.keyboard.press("ArrowDown")  # the focus stayed in the grid, whose cells are new ones
+    assert page.evaluate("model.get('cell').step") == 5
+    assert page.evaluate("el.getRootNode().activeElement.getAttribute('role')") == "gridcell"
     page.evaluate("model.told('cell', { step: 7, name: 'y', at: [1, 0, 2, 2] })")
     assert page.evaluate("model.get('step')") == 7
     page.evaluate("close()")

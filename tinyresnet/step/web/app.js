@@ -1,7 +1,7 @@
 // The stepper in an element of the page: in a file, from a server and in a notebook alike.
 
 import { makeBar } from "./bar.js";
-import { attribute, h } from "./dom.js";
+import { attribute, h, hasFocus } from "./dom.js";
 import { Trace, unflat } from "./explain.js";
 import { makeArithmetic } from "./arithmetic.js";
 import { makeDial } from "./dial.js";
@@ -17,8 +17,8 @@ import { PAGE_WORDS } from "./words.js";
 
 /**
  * Put the stepper into `element`. `fetcher(number)` gives a tensor's bytes where the payload has them not;
- * `nudgeOnServer({name, at, by})` the loss after a nudge; `onChange({step, cell})` hears of moves; `keys` is where keys are
- * listened to (the element; a page: the document).
+ * `nudgeOnServer({name, at, by})` the loss after a nudge; `onChange({step, cell})` hears of moves; `keys` is where keys
+ * are listened to (the element; a page: the document).
  * Returns {go(step), select(cell), state}.
  */
 export function mount(element, payload, options = {}) {
@@ -34,7 +34,9 @@ export function mount(element, payload, options = {}) {
     attribute(root, "lang", walk.language === "zh" ? "zh-Hans" : walk.language);
     root.dataset.direction = walk.backward ? "backward" : "forward";
     root.dataset.stage = walk.stage;
+    const focused = hasFocus(root);
     parts.update();
+    if (focused && !hasFocus(root)) parts.river.focus({ preventScroll: true }); // what had it is gone
     const state = stateOf(walk);
     if (JSON.stringify(state) !== told) onChange(state);
     told = JSON.stringify(state);
@@ -107,7 +109,7 @@ function makeParts(walk, nudgeOnServer) {
   }
 
   const elements = [bar.element, sentence, river.element, ...Object.values(stages), help.element];
-  return { elements, update, toggleHelp: help.toggle };
+  return { elements, update, toggleHelp: help.toggle, river: river.element };
 }
 
 const TWINS = { a: "b", b: "a", da: "db", db: "da" };

@@ -12,7 +12,7 @@ const SETTINGS = [
   ["dial_depth", "depth", [8, 20, 56], (walk, value) => String(value)],
 ];
 
-/** What the gradient does on its way back through a row's blocks: ["explodes", first / last]; vanishes, neither, unknown. */
+/** What the gradient does on its way back: ["explodes" or "vanishes" or "neither" or "unknown", first / last]. */
 export function caption({ outputs }) {
   const [first, last] = [outputs[0], outputs.at(-1)];
   if (last === null || (first === 0 && last === 0)) return ["unknown", null];

@@ -11,7 +11,7 @@ import { lossOf, recompute } from "./recompute.js";
 const APART = 0.1; // beyond this the two are said to differ
 const EXACT = 1e-6;
 
-/** The finale of a walk: `element`, `update()`. Where the page has not all numbers, `nudgeOnServer({name, at, by})` gives the loss. */
+/** The finale of a walk. Where the page has not all numbers, `nudgeOnServer({name, at, by})` gives the loss. */
 export function makeFinale(walk, nudgeOnServer) {
   const weights = weightsOf(walk);
   const by = walk.payload.nudge ?? 0.01;

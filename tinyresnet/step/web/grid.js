@@ -48,7 +48,7 @@ export class Grid {
 
   draw() {
     const { tensor, here, hidden } = this;
-    this.refocus = hasFocus(this.planes);
+    this.refocus ||= hasFocus(this.planes);
     this.cells.clear();
     this.sheet = sheet(tensor.shape, this.view, this.limit);
     this.max = here ? largest(tensor.data) : 0;

@@ -102,6 +102,7 @@ function makePanel(walk, role, predict) {
     attribute(tabs, "aria-label", pair() || !names.length ? null : walk.say(role));
     if (!pair()) roving(buttons, { chosen: Math.max(0, names.indexOf(shown()[0])), moved: (i) => choose(names[i]) });
     if (focused) tabs.querySelector("[tabindex='0']")?.focus();
+    if (hasFocus(body)) grids[0].refocus = true; // it would be lost
     const nothing = h("p", { class: "quiet", text: walk.say(role === "leaves" ? "nothing_left" : "nothing") });
     body.replaceChildren(...(names.length ? shown().map((name, i) => titled(name, grids[i], pair())) : [nothing]));
     attribute(body, "role", pair() || !names.length ? null : "tabpanel");

@@ -6,8 +6,8 @@ const EDGE = 34;
 
 /**
  * The map of a trace's forward steps: {stations: [{forward, backward, name, kind, x, y}],
- * edges: [{from, to, points, straight, gradient}], blocks: [{name, from, to}], width, height, base}. An edge's `gradient` is
- * the {step, name} that comes back through it.
+ * edges: [{from, to, points, straight, gradient}], blocks: [{name, from, to}], width, height, base}.
+ * An edge's `gradient` is the {step, name} that comes back through it.
  */
 export function riverMap(steps) {
   const forward = steps.filter((step) => step.direction === "forward");

@@ -16,7 +16,7 @@ const AROUND = {
 };
 const NAMED_PARTS = ["branch", "shortcut", "direct", "mean", "variance"];
 
-/** The elements of an explanation's sum; `all`: unshortened, `partial`: with the sum after each term, `blank`: without the result. */
+/** An explanation's sum; `all`: unshortened, `partial`: with the sum after each term, `blank`: without the result. */
 export function sumLine(walk, explanation, { all, partial, blank }) {
   const { terms } = explanation;
   const answer = blank ? "?" : number(explanation.value);

@@ -147,7 +147,7 @@ export const EN = {
   help_step: "back, on",
   help_page: "back, on, also from inside a grid",
   help_ends: "to the first step, to the end",
-  help_cell: "move in a grid",
+  help_cell: "move in a grid; Home and End: to the ends of the row",
   help_predict: "predicting on, off",
   help_skip: "skip the prediction",
   help_back: "back from where you travelled",

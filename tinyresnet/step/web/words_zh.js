@@ -142,7 +142,7 @@ export const ZH = {
   help_step: "后退，前进",
   help_page: "后退，前进；在格子里也可用",
   help_ends: "到第一步，到最后",
-  help_cell: "在格子里移动",
+  help_cell: "在格子里移动；Home 和 End：到行首、行尾",
   help_predict: "打开或关闭预测",
   help_skip: "跳过预测",
   help_back: "回到出发的地方",
