@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: install check test golden clean
+.PHONY: install check test test-gpu golden clean
 
 install:  ## a virtual environment with the library, editable, and what its tests need
 	$(PYTHON) -m venv .venv
@@ -14,6 +14,9 @@ check:  ## lint and types
 
 test:  ## all tests; those that compare with PyTorch run where it is installed
 	$(BIN)/python -m pytest
+
+test-gpu:  ## the tests that need a CUDA GPU (and the extra cuda12 or cuda13)
+	$(BIN)/python -m pytest -m gpu -rs
 
 golden:  ## make the golden vectors again (needs PyTorch)
 	$(BIN)/python tests/golden/make_golden.py

@@ -1,7 +1,8 @@
-"""What all tests share: a random generator, PyTorch where it is installed, the optional shared data, and `--no-skips`."""
+"""What all tests share: a random generator, PyTorch and CuPy where they are, the optional shared data, and `--no-skips`."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+import strict_cupy
 import tinyresnet as tr
 from tinyresnet import Array
+from tinyresnet.device import array_library
+from tinyresnet.errors import InputError
+from tinyresnet_kernels import dispatch
 
 SKIPPED = pytest.StashKey[list[str]]()
 
@@ -104,3 +109,31 @@ def trained(shared_data: Path) -> Trained:
     x = (pixels.astype(np.float32) / 255 - mean) / std
     logits = np.concatenate([model.forward(part, train=False)[0] for part in np.split(x, 10)])
     return Trained(path, model, x, labels, logits)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The stand-in in CuPy's place, without fast kernels: they sum in an order of their own, and those for CUDA want a GPU."""
+    monkeypatch.setitem(sys.modules, "cupy", strict_cupy)
+    monkeypatch.setattr(dispatch, "_loaded", set(dispatch.BACKENDS))
+    monkeypatch.setattr(dispatch, "_replacements", {})
+    return strict_cupy
+
+
+def no_gpu() -> str:
+    """Why CuPy cannot be used here; empty if it can."""
+    try:
+        array_library("cuda")
+    except InputError as error:
+        return f"no CUDA GPU: {error}"
+    return ""
+
+
+@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.gpu)])
+def xp(request: pytest.FixtureRequest) -> Any:
+    """The stand-in and, where there is a GPU, CuPy."""
+    if request.param == "stand-in":
+        return request.getfixturevalue("stand_in")
+    if reason := no_gpu():
+        pytest.skip(reason)
+    return array_library("cuda")

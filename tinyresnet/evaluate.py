@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyresnet_kernels import Array, array_module
+from tinyresnet_kernels import Array, array_module, on_host
 
+from .device import beside
 from .errors import InputError
 from .layers import Layer
 from .loss import softmax_cross_entropy_forward
@@ -80,9 +81,9 @@ def evaluate(
 ) -> Evaluation:
     """Run the model in evaluation mode over batches with `x` (n, C, H, W) and `labels` (n,), classes 0..K-1.
 
-    Of equal logits the first counts as the larger one. After each batch `progress(n, loss=..., accuracy=...)` is called with the
-    figures so far. Raises InputError if the model's head has another number of classes, a label is not among them, no picture
-    comes, or the logits are not finite.
+    The model may be on a GPU: each batch is copied there, and its logits back. Of equal logits the first counts as the larger one.
+    After each batch `progress(n, loss=..., accuracy=...)` is called with the figures so far. Raises InputError if the model's head has
+    another number of classes, a label is not among them, no picture comes, or the logits are not finite.
     """
     K = len(classes)
     confusion = np.zeros((K, K), np.int64)
@@ -108,10 +109,10 @@ def evaluate(
 
 
 def logits_of(model: Layer, x: Array) -> Array:
-    """The model's logits (N, K) for pictures x (N, C, H, W), in evaluation mode. Raises InputError if they are not finite."""
+    """The model's logits (N, K), on the host, for pictures x (N, C, H, W), in evaluation mode. Raises InputError if not all are finite."""
     with np.errstate(all="ignore"):  # what overflows ends as inf or NaN, which is looked for below
-        logits: Array = model.forward(x, train=False)[0]
-    if not array_module(logits).isfinite(logits).all():
+        logits: Array = on_host(model.forward(beside(model, x), train=False)[0])
+    if not np.isfinite(logits).all():
         raise InputError("the model gives logits that are not finite (NaN or infinite): its weights are damaged")
     return logits
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tinyresnet_kernels import Array, accelerated, array_module
+from tinyresnet_kernels import Array, accelerated, array_module, same_kind
 
 from .errors import InputError
 from .layers import checks
@@ -25,6 +25,7 @@ def softmax_cross_entropy_forward(
 
     labels are classes (N,), where `ignore_index` marks rows that do not count, or distributions (N, K) of the logits' dtype. Label
     smoothing s mixes in the uniform one: target = (1 - s) target + s/K (Szegedy et al. 2016, section 7).
+    With logits on a GPU, labels on the host serve best: they are looked at there, where nothing has to be waited for.
     Raises InputError on shapes and dtypes that do not fit, on labels outside 0..K-1, and if no row counts (N = 0 or all ignored).
     """
     target, row_counts = target_distribution(logits, labels, label_smoothing, ignore_index)
@@ -71,8 +72,11 @@ def softmax_cross_entropy(
 
 
 def target_distribution(logits: Array, labels: Array, smoothing: float, ignore_index: int) -> tuple[Array, Array]:
-    """The wanted distributions (N, K), 0 in ignored rows, and which rows count (N,). Raises InputError."""
-    xp = array_module(logits)
+    """The wanted distributions (N, K), of the logits' kind, 0 in ignored rows, and which rows count (N,), of the labels' kind.
+
+    Raises InputError.
+    """
+    xp = array_module(labels)
     op = "softmax_cross_entropy"
     checks.array(op, "logits", logits, "N K")
     if not 0 <= smoothing <= 1:
@@ -99,4 +103,4 @@ def target_distribution(logits: Array, labels: Array, smoothing: float, ignore_i
             )
         target = (labels[:, None] == xp.arange(K)).astype(dtype)
     target = (1 - smoothing) * target + smoothing / K
-    return xp.where(row_counts[:, None], target, 0).astype(dtype), row_counts
+    return same_kind(xp.where(row_counts[:, None], target, 0).astype(dtype), logits), row_counts

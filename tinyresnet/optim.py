@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tinyresnet_kernels import Array, accelerated, array_module
+from tinyresnet_kernels import Array, accelerated, array_module, fetch, same_kind
 
 from .errors import InputError
 from .layers import Param
@@ -58,7 +58,7 @@ class Optimiser:
                 f"the saved optimiser state does not fit {type(self).__name__} and this model's parameters"
             )
         for name, array in wanted.items():
-            array[...] = array_module(array).asarray(state[name])
+            array[...] = same_kind(state[name], array)
         self.steps = int(state["steps"])
 
 
@@ -154,12 +154,24 @@ def clip_grad_norm(named_params: Iterable[tuple[str, Param]], max_norm: float) -
     """Scale all gradients so that their joint Euclidean norm is at most max_norm; returns the norm before (Pascanu et al. 2013)."""
     grads = [param.grad for _, param in named_params]
     norm = grad_norm(grads)
+    scale_down(grads, norm, max_norm)
+    return norm
+
+
+def scale_down(grads: Iterable[Array], norm: float, max_norm: float) -> None:
+    """Scale gradients of this joint norm, in place, so that it is at most max_norm."""
     if norm > max_norm:
         for grad in grads:
             grad *= max_norm / norm
-    return norm
 
 
 def grad_norm(grads: Iterable[Array]) -> float:
     """The Euclidean norm of all numbers together, summed in float64."""
-    return math.sqrt(sum(float((grad.astype(np.float64) ** 2).sum()) for grad in grads))
+    grads = list(grads)
+    return math.sqrt(sum(fetch(squared_sums(grads))[0].tolist())) if grads else 0.0
+
+
+def squared_sums(grads: Sequence[Array]) -> Array:
+    """The sum of the squares of each of P arrays (P,), in float64, where the arrays are: a norm but for what has to be fetched."""
+    sums = [(grad.astype(np.float64) ** 2).sum() for grad in grads]
+    return array_module(grads[0]).stack(sums)  # type: ignore[no-any-return]

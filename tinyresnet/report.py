@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .data import Dataset, normalize
-from .evaluate import Evaluation, softmax
+from .evaluate import Evaluation, logits_of, softmax
 from .files import write
 from .plots import confusion_matrix
 from .twins import Twin
@@ -161,8 +161,7 @@ def _samples(demo: Demo) -> list[str]:
     x = data.x[np.arange(min(SAMPLES, len(data)))]
     answers = {}
     for twin in (demo.plain, demo.residual):
-        logits, _ = twin.model.forward(normalize(x, data.mean, data.std), train=False)
-        answers[twin.kind] = softmax(logits)
+        answers[twin.kind] = softmax(logits_of(twin.model, normalize(x, data.mean, data.std)))
     figures = []
     for i, picture in enumerate(x):
         true = int(data.y[i])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .device import beside
 from .layers import Layer
 from .observe import observe
 
@@ -29,7 +30,7 @@ def summary(model: Layer, picture: tuple[int, int, int]) -> str:
 
     dtype = next(param.data.dtype for _, param in model.named_params())
     with observe(model, forward=tell):
-        model.forward(np.zeros((0, *picture), dtype), train=False)
+        model.forward(beside(model, np.zeros((0, *picture), dtype)), train=False)
     head = ("path", "layer", "output", "parameters", "multiply-adds")
     foot = ("total", f"{len(rows)} layers", "", f"{totals['params']:,}", f"{totals['multiply_adds']:,}")
     widths = [max(len(row[i]) for row in [head, *rows, foot]) for i in range(len(head))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from tinyresnet_kernels import array_module, fetch
+
 from .data import Dataset
 from .data.augment import Augment
 from .data.batches import Batch, eval_batches, prefetch, steps_per_epoch, train_batches
+from .device import beside
 from .errors import InputError, unknown
 from .evaluate import evaluate
 from .fuse import fuse
 from .layers import Layer
-from .loss import softmax_cross_entropy
+from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .nonfinite import NonFiniteError, first_nonfinite
-from .optim import SGD, AdamW, Optimiser, clip_grad_norm
+from .optim import SGD, AdamW, Optimiser, scale_down, squared_sums
 from .resnet import ResNet
 from .run_folder import Progress, Record, RunFolder, rng_states, set_rng_states
 from .schedule import learning_rate, schedule_named
@@ -194,24 +198,28 @@ class Trainer:
         yield {"kind": "end", "step": progress.step, "best_top1": progress.best_top1}
 
     def step(self, batch: Batch) -> Record:
-        """One update from one batch."""
+        """One update from one batch, which was made on the host. On a GPU, two copies there (pictures, targets) and one back (figures)."""
         model, settings, progress = self.model, self.settings, self.progress
         started, dropout = time.perf_counter(), rng_states(model)
         lr = learning_rate(self.schedule, settings.lr, progress.step, self.steps, settings.warmup)
         self.optimiser.zero_grad()
+        x, smoothing = beside(model, batch.x), settings.label_smoothing
+        grads = [param.grad for param in self.optimiser.params.values()]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is looked for below
-            logits, cache = self.network.forward(batch.x, train=True)
-            smoothing = settings.label_smoothing
-            loss, dlogits = softmax_cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-            self.network.backward(dlogits, cache)
-            norm = clip_grad_norm(self.optimiser.params.items(), settings.clip or float("inf"))
-            if not np.isfinite(loss) or not np.isfinite(norm):
+            logits, cache = self.network.forward(x, train=True)
+            mean_loss, loss_cache = softmax_cross_entropy_forward(logits, batch.labels, label_smoothing=smoothing)
+            dloss = array_module(logits).ones_like(mean_loss)
+            self.network.backward(softmax_cross_entropy_backward(dloss, loss_cache), cache)
+            fetched, squares, predicted = fetch(mean_loss, squared_sums(grads), logits.argmax(axis=1))
+            loss, norm = float(fetched), math.sqrt(sum(squares.tolist()))
+            if not math.isfinite(loss) or not math.isfinite(norm):
                 set_rng_states(model, dropout)
-                where = first_nonfinite(model, batch.x, batch.labels, label_smoothing=smoothing)
+                where = first_nonfinite(model, x, batch.labels, label_smoothing=smoothing)
                 raise NonFiniteError(f"a NaN or an infinity appeared in step {progress.step + 1}, {where}")
+            scale_down(grads, norm, settings.clip or math.inf)
             self.optimiser.step(lr)
         labels = batch.labels if batch.labels.ndim == 1 else batch.labels.argmax(axis=1)
-        correct = int((logits.argmax(axis=1) == labels).sum())
+        correct = int((predicted == labels).sum())
         progress.step += 1
         progress.loss_sum += loss * len(labels)
         progress.correct += correct

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyresnet_kernels import fetch
+
 from .data import Dataset
 from .layers import Conv2d
-from .optim import grad_norm
+from .optim import squared_sums
 from .resnet import ResNet, build
 from .run_folder import Record
 from .train import Settings, train
@@ -76,5 +78,6 @@ def train_twins(
 
 def convolution_grad_norms(model: ResNet) -> dict[str, float]:
     """The norm of every convolution's weight gradient, by path, from the first layer to the last."""
-    named = model.named_layers()
-    return {path: grad_norm([layer.weight.grad]) for path, layer in named if isinstance(layer, Conv2d)}
+    grads = {path: layer.weight.grad for path, layer in model.named_layers() if isinstance(layer, Conv2d)}
+    norms = np.sqrt(fetch(squared_sums(list(grads.values())))[0])
+    return dict(zip(grads, norms.tolist(), strict=True))

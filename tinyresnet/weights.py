@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyresnet_kernels import Array
+from tinyresnet_kernels import Array, on_host
 
 from .errors import InputError
 from .files import replacing
@@ -119,7 +119,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array], head
     """Write named arrays and a header as one safetensors file, all or nothing. Raises InputError."""
     from safetensors.numpy import save as to_bytes
 
-    on_host = {name: np.asarray(a.get() if hasattr(a, "get") else a, order="C") for name, a in arrays.items()}
+    fetched = {name: np.asarray(on_host(array), order="C") for name, array in arrays.items()}
     about = {
         "model": header.config.as_dict() if header.config else None,
         "classes": header.classes,
@@ -128,7 +128,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Array], head
         "picture_size": header.picture_size,
         "extra": dict(header.extra),
     }
-    data = to_bytes(on_host, {"tinyresnet": json.dumps(about)})
+    data = to_bytes(fetched, {"tinyresnet": json.dumps(about)})
     with replacing(path) as beside:
         beside.write_bytes(data)
 

@@ -27,6 +27,27 @@ def array_module(x: Array) -> Any:
     return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
 
 
+def on_host(x: Array) -> Array:
+    """x as a NumPy array: x itself, or a copy fetched from the device."""
+    return x if array_module(x) is np else x.get()  # type: ignore[attr-defined]
+
+
+def same_kind(x: Array, like: Array) -> Array:
+    """x as an array of `like`'s kind: x itself if it is one, else a copy, carried from the host to the device or back."""
+    xp = array_module(like)
+    return on_host(x) if xp is np else xp.asarray(x)
+
+
+def fetch(*arrays: Array) -> list[npt.NDArray[np.float64]]:
+    """The numbers of all arrays on the host, in float64. From a device they come in one copy: each copy waits for all work before it."""
+    xp = array_module(arrays[0])
+    if xp is np:
+        return [np.asarray(array, np.float64) for array in arrays]
+    joined = xp.concatenate([array.astype(np.float64).ravel() for array in arrays]).get()
+    ends = np.cumsum([array.size for array in arrays])
+    return [part.reshape(a.shape) for part, a in zip(np.split(joined, ends[:-1]), arrays, strict=True)]
+
+
 def is_channels_last(x: Array) -> bool:
     """Whether the memory of x (N, C, H, W) runs N, H, W, C and not also N, C, H, W (as it does where C or H*W is 1)."""
     return x.ndim == 4 and not x.flags.c_contiguous and bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)

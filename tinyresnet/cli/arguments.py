@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ..device import DEVICES
 from ..errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         help="how pixels are normalised: imagenet, cifar10, cifar100, half or none (default: what the file says)",
     )
     parser.add_argument("--picture-size", type=positive, metavar="N", help="pixels (default: what the file says)")
+
+
+def add_device_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """--device."""
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="cpu",
+        help="cuda: an NVIDIA GPU, with the extra cuda12 or cuda13 (default: cpu)",
+    )
 
 
 def positive(text: str) -> int:

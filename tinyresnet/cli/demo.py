@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import arguments
+
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..gradcheck import Report
@@ -37,13 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--picture-size", type=int, default=16, metavar="S", help="pictures of S x S pixels (default: 16)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    arguments.add_device_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; exit code 1 if a gradient is wrong."""
     from ..data import load
+    from ..device import array_library
 
+    array_library(args.device)  # complains now rather than after the checks
     started = time.perf_counter()
     if not args.json:
         print("1. Is every hand-written gradient right? (against slopes measured from the forward passes, in float64)")
@@ -83,6 +88,7 @@ def check_gradients(seed: int, *, quiet: bool) -> list[Report]:
 
 def train_both(args: argparse.Namespace, data: tuple[Dataset, Dataset]) -> tuple[Twin, Twin]:
     """Train the two in turn, with one progress bar for both."""
+    from ..device import move
     from ..train import Settings
     from ..twins import make_twins, train_twins
     from .console import progress
@@ -95,6 +101,8 @@ def train_both(args: argparse.Namespace, data: tuple[Dataset, Dataset]) -> tuple
         in_channels=train_set.x.shape[1],
         seed=args.seed,
     )
+    for twin in twins:
+        move(twin.model, args.device)
     settings = Settings(steps=args.steps, batch_size=args.batch_size, seed=args.seed)
     losses = {}
     with progress(2 * args.steps, "training", quiet=args.json) as bar:
@@ -125,6 +133,7 @@ def report(
         f"tinyresnet demo --depth {args.depth} --width {args.width} --steps {args.steps} --batch-size {args.batch_size}"
     )
     command += f" --data {args.data} --picture-size {args.picture_size} --seed {args.seed}"
+    command += "" if args.device == "cpu" else f" --device {args.device}"
     made = f"Made by {command} (tinyresnet {__version__}) in {seconds:.0f} s."
     errors = [(report.name, report.error) for report in checks]
     demo = Demo(plain, residual, test_set, evaluation, errors, args.depth, args.batch_size, made)

@@ -61,7 +61,7 @@ def examine() -> list[Check]:
     """Every check."""
     checks = [_guarded(check) for check in (_python, _tinyresnet, _threads, _numpy, _blas)]
     checks += [_package(package) for package in PACKAGES]
-    return checks + [_guarded(check) for check in (_gpu, _cupy, _kernels, _cache)]
+    return checks + [_guarded(check) for check in (_gpu, _toolkit, _cupy, _kernels, _cache)]
 
 
 def _guarded(check: Callable[[], Check]) -> Check:
@@ -141,15 +141,17 @@ def _gpu() -> Check:
     """NVIDIA's driver and its first GPU, asked without any package."""
     driver = _driver()
     if driver is None or driver.cuInit(0) != 0:
-        return Check("GPU", "optional", "none with an NVIDIA driver", "everything runs on the CPU")
+        return Check(
+            "GPU driver", "optional", "none", "everything runs on the CPU; for an NVIDIA GPU install NVIDIA's driver"
+        )
     count, version, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(100)
     driver.cuDeviceGetCount(ctypes.byref(count))
     if count.value == 0:
-        return Check("GPU", "optional", "a driver, but no GPU", "everything runs on the CPU")
+        return Check("GPU driver", "optional", "a driver, but no GPU", "everything runs on the CPU")
     driver.cuDriverGetVersion(ctypes.byref(version))
     driver.cuDeviceGetName(name, len(name), 0)
     about = f"{count.value} x {name.value.decode('utf-8', 'replace')}"
-    return Check("GPU", "ok", f"{about}, driver for CUDA {_cuda(version.value)}")
+    return Check("GPU driver", "ok", f"{about}, driver for CUDA {_cuda(version.value)}")
 
 
 def _driver() -> ctypes.CDLL | None:
@@ -164,8 +166,30 @@ def _cuda(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
+def _toolkit() -> Check:
+    """The compiler of CUDA's toolkit, which CuPy and the kernels need at run time: from a wheel, or installed beside the driver."""
+    for wheel in ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12"):  # since CUDA 13 without a number
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return Check("CUDA toolkit", "ok", f"{wheel} {importlib.metadata.version(wheel)}")
+    for library in ("libnvrtc.so.13", "libnvrtc.so.12", "nvrtc64_130_0.dll", "nvrtc64_120_0.dll"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(library)
+            return Check("CUDA toolkit", "ok", library)
+    if os.environ.get("CUDA_PATH"):
+        return Check("CUDA toolkit", "ok", f"CUDA_PATH is {os.environ['CUDA_PATH']}")
+    return Check("CUDA toolkit", "optional", "none", f"for an NVIDIA GPU its wheels are enough: {_extra()}")
+
+
+def _extra() -> str:
+    """How to install what a GPU needs, by the driver that is here."""
+    driver, version = _driver(), ctypes.c_int()
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return "pip install 'tinyresnet[cuda12]' (or cuda13, by the driver)"
+    return f"pip install 'tinyresnet[cuda{13 if version.value >= 13000 else 12}]'"
+
+
 def _cupy() -> Check:
-    use = "for arrays on an NVIDIA GPU: pip install cupy-cuda13x (or cupy-cuda12x, by the driver)"
+    use = f"for arrays on an NVIDIA GPU: {_extra()}"
     if not _present("cupy"):
         return Check("cupy", "optional", "not installed", use)
     try:

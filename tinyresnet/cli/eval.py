@@ -29,6 +29,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     arguments.add_network_arguments(parser)
+    arguments.add_device_argument(parser)
     parser.add_argument(
         "--data",
         metavar="DATA",
@@ -49,10 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate; the exit code."""
     from ..data import eval_batches, prefetch
+    from ..device import move
     from ..evaluate import evaluate
     from ..weights import read_network
 
     model, header = read_network(args.weights, args.model)
+    move(model, args.device)
     data = _load(args, model, header)
     normalize = arguments.normalization(args.normalize, header)
     normalize = normalize or arguments.Normalization(data.mean, data.std, f"mean and std of {data.name}")

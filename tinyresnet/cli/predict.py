@@ -30,6 +30,7 @@ BAR = 20  # characters of a probability of 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     arguments.add_network_arguments(parser)
+    arguments.add_device_argument(parser)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="JPEG, PNG, BMP, GIF or WebP")
     parser.add_argument("--classes", metavar="A,B,C", help="class names (default: what the file says, else numbers)")
     parser.add_argument("-o", "--plot", type=arguments.png, metavar="FILE.png", help="draw pictures and probabilities")
@@ -39,10 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict; the exit code."""
     from ..data import normalize
+    from ..device import move
     from ..evaluate import logits_of, softmax
     from ..weights import read_network
 
     model, header = read_network(args.weights, args.model)
+    move(model, args.device)
     classes = _classes(args.classes, model, header)
     norm = arguments.normalization(args.normalize, header)
     if norm is None:

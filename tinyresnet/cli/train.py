@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import arguments
+
 if TYPE_CHECKING:
     from ..run_folder import Record, RunFolder
     from ..train import Settings
@@ -43,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--no-fuse", dest="fuse", action="store_const", const=False, help="run the readable layers one by one; slower"
     )
+    arguments.add_device_argument(run)
     run.add_argument("--json", action="store_true", help="print every record as a line of JSON")
 
     model = parser.add_argument_group("the network")
@@ -95,11 +98,13 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ..data import load
+    from ..device import array_library, move
     from ..nonfinite import NonFiniteError
     from ..resnet import build
     from ..run_folder import RunFolder
     from ..train import train
 
+    array_library(args.device)  # complains now rather than after a download
     settings, about, folder = _started(args) if args.resume else _new(args)
     data = load(
         about["data"],
@@ -119,6 +124,7 @@ def run(args: argparse.Namespace) -> int:
         zero_init_residual=about["zero_init_residual"],
         rng=np.random.default_rng(settings.seed),
     )
+    move(model, args.device)
     run_folder = RunFolder(folder)
     with _finish_step_on_interrupt() as interrupted:
         records = train(
@@ -131,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
             stop=lambda: bool(interrupted),
         )
         try:
-            return _show(records, args.json, settings, run_folder, f"{about['model']} on {about['data']}")
+            return _show(records, args, settings, run_folder, f"{about['model']} on {about['data']}")
         except NonFiniteError as error:
             return _say_nonfinite(str(error), run_folder)
 
@@ -163,7 +169,7 @@ def _started(args: argparse.Namespace) -> tuple[Settings, dict[str, Any], Path]:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    allowed = ("resume", "json", "save_seconds")
+    allowed = ("resume", "json", "save_seconds", "device")
     changed = [name for name, value in vars(args).items() if name not in allowed and parser.get_default(name) != value]
     changed = [name for name in changed if name in vars(parser.parse_args([]))]
     if changed:
@@ -192,12 +198,14 @@ def _free_folder(name: str) -> Path:
     return path
 
 
-def _show(records: Iterator[Record], as_json: bool, settings: Settings, folder: RunFolder, title: str) -> int:
+def _show(
+    records: Iterator[Record], args: argparse.Namespace, settings: Settings, folder: RunFolder, title: str
+) -> int:
     """Print the records as they come, and at the end where everything is."""
     from ..plots import curves, save_png
     from .console import progress
 
-    if as_json:
+    if args.json:
         for record in records:
             print(json.dumps(record), flush=True)
     else:
@@ -216,9 +224,10 @@ def _show(records: Iterator[Record], as_json: bool, settings: Settings, folder: 
                         flush=True,
                     )
     save_png(curves(folder.records()), folder.curves)
-    if not as_json:
+    if not args.json:
         if record["kind"] == "stopped":
-            print(f"stopped after step {record['step']}; go on with: tinyresnet train --resume {folder.path}")
+            device = "" if args.device == "cpu" else f" --device {args.device}"
+            print(f"stopped after step {record['step']}; go on with: tinyresnet train --resume {folder.path}{device}")
         else:
             print(f"best test accuracy {record['best_top1']:.3f}; weights: {folder.best}; curves: {folder.curves}")
             print(f"try: tinyresnet predict --weights {folder.best} picture.png")

@@ -1,6 +1,7 @@
 """Random changes to training pictures: each vectorised over the batch and drawn from a passed generator.
 
-Every function returns a new array (or its argument as it came, when there is nothing to do) and writes to none.
+Every function returns a new array (or its argument as it came, when there is nothing to do) and writes to none. Pictures may be CuPy's: the
+draws are the host's all the same, so that both see the same changes.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from tinyresnet_kernels import array_module
+from tinyresnet_kernels.im2col import windows
 
 from ..errors import InputError
 
@@ -55,25 +58,27 @@ class Augment:
 
 def random_crop(x: Images, pad: int, rng: np.random.Generator) -> Images:
     """Each picture of x (N, C, H, W) moved by up to `pad` pixels each way, zeros moving in (He et al. 2016, 4.2)."""
-    N, _, H, W = x.shape
-    windows = sliding_window_view(np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad))), (H, W), axis=(2, 3))
-    top, left = rng.integers(0, 2 * pad + 1, size=(2, N))
-    return windows[np.arange(N), :, top, left]
+    xp, (N, _, H, W) = array_module(x), x.shape
+    padded = xp.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    cuts = windows(padded, (H, W), (1, 1), (1, 1)).transpose(0, 1, 4, 5, 2, 3)  # by their corner (top, left)
+    top, left = xp.asarray(rng.integers(0, 2 * pad + 1, size=(2, N)))
+    return cuts[xp.arange(N), :, top, left]
 
 
 def random_flip(x: Images, rng: np.random.Generator) -> Images:
     """Each picture of x (N, C, H, W) mirrored left-right with probability 1/2."""
-    flipped = rng.random(len(x)) < 0.5
-    return np.where(flipped[:, None, None, None], x[..., ::-1], x)
+    xp = array_module(x)
+    flipped = xp.asarray(rng.random(len(x)) < 0.5)
+    return xp.where(flipped[:, None, None, None], x[..., ::-1], x)  # type: ignore[no-any-return]
 
 
 def cutout(x: Images, side: int, rng: np.random.Generator) -> Images:
     """A square of zeros around a random pixel of each picture, cut off at the borders (DeVries and Taylor 2017)."""
-    N, _, H, W = x.shape
-    top, left = rng.integers(0, (H, W), size=(N, 2)).T - side // 2
-    rows, columns = np.arange(H) - top[:, None], np.arange(W) - left[:, None]
+    xp, (N, _, H, W) = array_module(x), x.shape
+    top, left = xp.asarray(rng.integers(0, (H, W), size=(N, 2)).T - side // 2)
+    rows, columns = xp.arange(H) - top[:, None], xp.arange(W) - left[:, None]
     blank = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-    return np.where(blank[:, None], np.float32(0), x)
+    return xp.where(blank[:, None], np.float32(0), x)  # type: ignore[no-any-return]
 
 
 def mixup(
@@ -81,25 +86,28 @@ def mixup(
 ) -> tuple[Images, NDArray[np.float32]]:
     """t x + (1 - t) x', and their labels likewise, x' a permutation of x and t ~ Beta(alpha, alpha), one a batch.
 
-    Labels become distributions (N, K). Zhang, Cisse, Dauphin and Lopez-Paz, "mixup", 2018.
+    Labels become distributions (N, K), where they were. Zhang, Cisse, Dauphin and Lopez-Paz, "mixup", 2018.
     """
     share = np.float32(rng.beta(alpha, alpha))
     other = rng.permutation(len(x))
-    target = np.zeros((len(x), num_classes), np.float32)
-    target[np.arange(len(x)), labels] = 1
-    return share * x + (1 - share) * x[other], share * target + (1 - share) * target[other]
+    target = (labels[:, None] == array_module(labels).arange(num_classes)).astype(np.float32)
+    mixed, mixed_target = (
+        share * values + (1 - share) * values[array_module(values).asarray(other)] for values in (x, target)
+    )
+    return mixed, mixed_target
 
 
 def colour_jitter(x: Images, strength: float, rng: np.random.Generator) -> Images:
     """Brightness, contrast, then saturation of each picture in [0, 1], times a factor in [1 - s, 1 + s]."""
-    N, C, _, _ = x.shape
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, (3, N, 1, 1, 1)).astype(np.float32)
-    x = np.clip(brightness * x, 0, 1)
+    xp, (N, C, _, _) = array_module(x), x.shape
+    factors = rng.uniform(1 - strength, 1 + strength, (3, N, 1, 1, 1)).astype(np.float32)
+    brightness, contrast, saturation = xp.asarray(factors)
+    x = xp.clip(brightness * x, 0, 1)
     middle = _grey(x).mean(axis=(2, 3), keepdims=True)
-    x = np.clip(middle + contrast * (x - middle), 0, 1)
+    x = xp.clip(middle + contrast * (x - middle), 0, 1)
     if C == 3:
         grey = _grey(x)
-        x = np.clip(grey + saturation * (x - grey), 0, 1)
+        x = xp.clip(grey + saturation * (x - grey), 0, 1)
     return x
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyresnet_kernels import array_module
+
 from ..errors import InputError
 from .augment import Augment
 from .dataset import Dataset
@@ -37,9 +39,11 @@ def normalize(x: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> N
     """
     if not {len(mean), len(std)} <= {1, x.shape[1]}:
         raise InputError(f"pictures have {x.shape[1]} channels, but mean is {tuple(mean)} and std {tuple(std)}")
-    shift, scale = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
+    xp = array_module(x)
+    shift, scale = (xp.asarray(values, np.float32)[:, None, None] for values in (mean, std))
     unit = x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
-    return ((unit - shift) / scale).astype(np.float32, copy=False)
+    normalized: NDArray[np.float32] = ((unit - shift) / scale).astype(np.float32, copy=False)
+    return normalized
 
 
 def steps_per_epoch(data: Dataset, batch_size: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyresnet_kernels import Array, array_module
+from tinyresnet_kernels import Array, array_module, same_kind
 
 from ..errors import InputError
 
@@ -79,7 +79,7 @@ class Layer(abc.ABC):
         return {name: array.copy() for name, array in arrays.items()}
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copy all parameters and buffers from `state` into this layer, in this layer's dtypes; all or nothing.
+        """Copy all parameters and buffers from `state` into this layer, in this layer's dtypes and on its device; all or nothing.
 
         `num_batches_tracked` may be missing: old PyTorch files lack it.
         Raises InputError that lists what is missing, unexpected, misshapen and of a wrong dtype.
@@ -104,7 +104,7 @@ class Layer(abc.ABC):
         with np.errstate(over="ignore", invalid="ignore"):  # a float64 too large for float32 becomes infinite
             for name, array in wanted.items():
                 if name in state:
-                    array[...] = array_module(array).asarray(state[name])
+                    array[...] = same_kind(state[name], array)
 
     def zero_grad(self) -> None:
         """Set every parameter's gradient to zero."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyresnet_kernels import Array, Form, array_module, form, like_memory
+from tinyresnet_kernels import Array, Form, form, like_memory, same_kind
 
 from ..errors import InputError
 from . import checks
@@ -21,14 +21,17 @@ class DropoutCache(NamedTuple):
 
 
 def dropout_forward(x: Array, *, p: float, rng: np.random.Generator | None) -> tuple[Array, DropoutCache]:
-    """y = x * scale for x of any shape; without an rng (evaluation) y = x. Raises InputError unless 0 <= p < 1."""
+    """y = x * scale for x of any shape; without an rng (evaluation) y = x. Raises InputError unless 0 <= p < 1.
+
+    The draws are the host's, so that a run on a GPU drops the same numbers; there they are copied to the device.
+    """
     checks.numbers("dropout", "x", x)
     if not 0 <= p < 1:
         raise InputError(f"dropout: p is {p}: 0 <= p < 1 is wanted")
     if rng is None:
         return x, DropoutCache(None, form(x))
     kept = rng.random(x.shape) >= p
-    scale = array_module(x).asarray(kept / (1 - p)).astype(x.real.dtype)
+    scale = same_kind((kept / (1 - p)).astype(x.real.dtype), x)
     return like_memory(x * scale, x), DropoutCache(scale, form(x))
 
 
