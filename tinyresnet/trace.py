@@ -83,32 +83,18 @@ class Trace:
                 return step
         raise KeyError(f"no {direction} step at {path!r}: there are {', '.join(dict.fromkeys(s.path for s in self))}")
 
-    def origin(self, step: int, name: str) -> Source | None:
-        """Which step made this array; the step itself, if it did; None for what came from outside: pictures, parameters, labels."""
-        here = self.steps[step]
-        if name in here.made:
-            return Source(step, name)
-        if name in here.sources:
-            return here.sources[name]
-        if here.forward is not None and name in self.steps[here.forward].tensors:
-            return self.origin(here.forward, name)
-        return None
-
 
 class Recorder(Trace):
     """A trace that is being written."""
 
-    def __init__(self, model: Layer) -> None:
+    def __init__(self) -> None:
         super().__init__([])
-        self.model = model
         self.alive: list[Any] = []  # what was met, kept so that no id is given twice
         self.copies: dict[int, Array] = {}  # id of an array -> its copy
-        self.makers: dict[
-            int, list[Source]
-        ] = {}  # id of an array -> who made it (a fork and an add make two of one array)
-        self.waiting: dict[
-            int, list[tuple[Any, int]]
-        ] = {}  # id of a layer -> (cache, forward step) that wait for their backward
+        # id of an array -> who made it: a fork and an add make two of one array
+        self.makers: dict[int, list[Source]] = {}
+        # id of a layer -> (cache, forward step) that wait for their backward
+        self.waiting: dict[int, list[tuple[Any, int]]] = {}
 
     def loss(self, logits: Array, labels: Array, **settings: Any) -> tuple[float, Array]:
         """`softmax_cross_entropy`, its two passes as steps: loss and dlogits (N, K)."""
@@ -238,7 +224,7 @@ def trace(model: Layer) -> Iterator[Recorder]:
     """
     if type(model).__name__ == "Fused":
         raise InputError("trace: this model is fused, its layers do not run: trace the model that was fused")
-    recorder = Recorder(model)
+    recorder = Recorder()
     with around(model, forward=recorder.forward, backward=recorder.backward):
         yield recorder
 

@@ -37,11 +37,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.model.zero_grad()
-        with (
-            use("reference"),
-            trace(copy.deepcopy(self.model)) as steps,
-        ):  # a copy: batch norm's running statistics move
-            model = steps.model
+        model = copy.deepcopy(self.model)  # batch norm's running statistics move
+        with use("reference"), trace(model) as steps:
             y, cache = model.forward(self.x, train=self.train)
             if self.labels is None:
                 upstream = np.random.default_rng(self.seed).integers(-4, 5, y.shape).astype(y.dtype) / 4

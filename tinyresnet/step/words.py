@@ -12,16 +12,21 @@ from ..trace import Step, Trace
 
 
 @cache
-def words() -> dict[str, Any]:
-    """All sentences by language."""
-    return json.loads((resources.files(__package__) / "words.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+def words(package: str = __package__) -> dict[str, Any]:
+    """All sentences by language: those of the steps, or those that another face keeps in a words.json of its own."""
+    return json.loads((resources.files(package) / "words.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def in_language(language: str, package: str = __package__) -> dict[str, Any]:
+    """The sentences in one language. Raises InputError on an unknown one."""
+    if language not in words(package):
+        raise unknown("language", language, words(package))
+    return words(package)[language]  # type: ignore[no-any-return]
 
 
 def sentence(trace: Trace, step: Step, language: str = "en") -> str:
     """ "Step 14 of 48: the gradient reaches the add. Both branches get the same 8 numbers." Raises InputError on an unknown language."""
-    if language not in words():
-        raise unknown("language", language, words())
-    of_language = words()[language]
+    of_language = in_language(language)
     known = of_language[step.direction]
     cells = next(step.tensors[name].size for name in ("dy", "x", "a", "da") if name in step.tensors)
     name = step.kind if step.train or f"{step.kind} eval" not in known else f"{step.kind} eval"

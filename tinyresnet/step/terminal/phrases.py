@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from ...errors import unknown
+from ..words import in_language
 
 PLAINER = str.maketrans({"×": "*", "−": "-", "²": "^2", "…": "~"})
 
 
-@cache
-def _all() -> dict[str, Any]:
-    return json.loads((resources.files(__package__) / "words.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
 def phrases(language: str) -> dict[str, Any]:
     """The terminal's words. Raises InputError on an unknown language."""
-    if language not in _all():
-        raise unknown("language", language, _all())
-    return _all()[language]  # type: ignore[no-any-return]
+    return in_language(language, __package__)
 
 
 def writable(text: str, encoding: str | None) -> str:

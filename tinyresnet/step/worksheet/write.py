@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import html
-import json
 import string
-from functools import cache, partial
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import InputError, unknown
+from ...errors import InputError
 from ...files import write
 from ..session import Session, hand_session
+from ..words import in_language
 from .answer_key import answers
 from .problem_sheet import network, questions
 from .problems import Problem, problems
@@ -102,12 +102,4 @@ def _page(title: str, footer: str, body: str, language: str) -> str:
 
 def words_of(language: str) -> dict[str, Any]:
     """The sheets' words in one language. Raises InputError on an unknown one."""
-    if language not in _words():
-        raise unknown("language", language, _words())
-    return _words()[language]  # type: ignore[no-any-return]
-
-
-@cache
-def _words() -> dict[str, Any]:
-    """All words of the sheets by language."""
-    return json.loads((resources.files(__package__) / "words.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return in_language(language, __package__)
