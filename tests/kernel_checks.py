@@ -21,9 +21,10 @@ dispatch.load("cpu")
 from tinyresnet_kernels.cpu import conv, plan, threads  # noqa: E402 (only where there is Numba)
 
 
-def replaced() -> list[str]:
-    """Names of all functions that CPU kernels replace."""
-    return sorted(name for backend, name in dispatch._replacements if backend == "cpu")
+def replaced(backend: str = "cpu") -> list[str]:
+    """Names of all functions that a backend's kernels replace."""
+    dispatch.load(backend)
+    return sorted(name for by, name in dispatch._replacements if by == dispatch.BACKENDS[backend])
 
 
 def cpu_modules() -> list[ModuleType]:
@@ -46,9 +47,9 @@ def scratch_of(size: int) -> Iterator[None]:
         plan.make_plan.cache_clear()
 
 
-def is_replaced(name: str, call: Call) -> bool:
+def is_replaced(name: str, call: Call, backend: str = "cpu") -> bool:
     """Whether the call goes to a kernel."""
-    _, when = dispatch._replacements["cpu", name]
+    _, when = dispatch._replacements[dispatch.BACKENDS[backend], name]
     return when is None or bool(when(*call.args, **call.kwargs))
 
 
@@ -66,13 +67,13 @@ def results(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return changed
 
 
-def run(name: str, call: Call) -> Any:
+def run(name: str, call: Call, backend: str = "cpu") -> Any:
     """The kernel's result, through the door that layers use."""
-    with use("cpu"), np.errstate(all="ignore"):  # both forms meet infinities in NumPy
+    with use(backend), np.errstate(all="ignore"):  # both forms meet infinities in NumPy
         return results(name, dispatch.Accelerated(dispatch._readable[name]))(*call.args, **call.kwargs)
 
 
-def compare(name: str, call: Call) -> float:
+def compare(name: str, call: Call, backend: str = "cpu") -> float:
     """Assert that the kernel gives what the readable form gives; returns the largest error as a part of what is allowed.
 
     float32 is compared with the readable form in float64. Where inputs are NaN or infinite, the outputs must be so in the same
@@ -80,7 +81,7 @@ def compare(name: str, call: Call) -> float:
     """
     reference, dtype = results(name, dispatch._readable[name]), np.dtype(call.args[0].dtype)
     before = call.mapped(np.copy)
-    got = arrays_of(run(name, call))
+    got = arrays_of(run(name, call, backend))
     for array, copy in zip(_floats(call), _floats(before), strict=True):
         np.testing.assert_array_equal(array, copy, "an input was written to")
     with np.errstate(all="ignore"):

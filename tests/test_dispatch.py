@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 import threading
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from tinyresnet import Array
-from tinyresnet_kernels import accelerated, available, dispatch, replaces, use
+from tinyresnet_kernels import accelerated, available, dispatch, host, on_host, replaces, use
 
 
 @accelerated
@@ -63,11 +65,28 @@ def test_a_replacement_is_found_and_can_be_switched_off() -> None:
     assert call() == 601  # an error leaves the block too
 
 
-def test_a_replacement_for_other_arrays_is_not_used() -> None:
+def test_a_replacement_for_other_arrays_is_not_used(stand_in: Any) -> None:
     replaces("cuda")(fast)
     assert call() == 7
     with use("cuda"):
         assert call() == 7  # the arrays are NumPy's: there is nothing to choose
+    assert on_host(twice_for_tests(stand_in.asarray(np.array(3.0)), plus=1.0)) == 601
+
+
+def test_cuda_needs_cupy_and_its_host_runtime_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaces("cuda")(fast)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(host, "compiler", lambda: "c++")
+    assert available() == ["reference", "cuda-host"]
+    with use("cuda-host"):
+        assert call() == 601  # on NumPy's arrays, where it is asked for
+    assert call() == 7
+    monkeypatch.setattr(host, "compiler", lambda: None)
+    assert available() == ["reference"]
+    for backend in ("cuda", "cuda-host"):
+        with pytest.raises(ValueError, match=f"'{backend}' is not available here"), use(backend):
+            pass
 
 
 def test_a_replacement_serves_only_when_it_says_so() -> None:

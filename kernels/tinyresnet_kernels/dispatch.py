@@ -4,6 +4,8 @@ A readable function is marked `@accelerated`; a backend supplies a function of t
 `@replaces("cpu")`. A call goes to the replacement when there is one for the arrays that came, else to the readable body,
 which stays callable as `f.reference`. `use("reference")` switches the replacements off in a `with` block. A backend is a
 subpackage of this one, imported when its arrays are first met; where that fails (no Numba, say), the readable bodies serve.
+The CUDA kernels are two backends: "cuda" for CuPy's arrays, and "cuda-host", which runs them on the CPU on NumPy's arrays (`host/`);
+that one is for tests and lessons, and never chosen by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import contextlib
 import contextvars
 import functools
 import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -24,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-BACKENDS = {"cpu": "numpy", "cuda": "cupy"}  # backend: the module whose arrays it works on
+BACKENDS = {"cpu": "cpu", "cuda": "cuda", "cuda-host": "cuda"}  # backend: the subpackage that supplies its functions
 
 Replacement = tuple[Callable[..., Any], Callable[..., bool] | None]
 
@@ -48,11 +52,12 @@ class Accelerated(Generic[P, R]):
         return self.reference(*args, **kwargs)
 
     def _replacement(self, *args: Any, **kwargs: Any) -> Callable[..., Any] | None:
-        backend = "cpu" if array_module(args[0]) is np else "cuda"
-        if _chosen.get() not in (None, backend):
+        backends = ("cpu", "cuda-host") if array_module(args[0]) is np else ("cuda",)
+        backend = _chosen.get() or backends[0]
+        if backend not in backends:
             return None
         load(backend)
-        function, when = _replacements.get((backend, self.reference.__name__), (None, None))
+        function, when = _replacements.get((BACKENDS[backend], self.reference.__name__), (None, None))
         return function if when is None or when(*args, **kwargs) else None
 
 
@@ -74,8 +79,8 @@ def replaces(backend: str, *, when: Callable[..., bool] | None = None) -> Callab
     Raises ValueError if the backend is unknown, or if the signature is not the readable one's: callers must not be able to tell the
     two apart.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}: known are {', '.join(BACKENDS)}")
+    if backend not in BACKENDS.values():
+        raise ValueError(f"unknown backend {backend!r}: known are {', '.join(dict.fromkeys(BACKENDS.values()))}")
 
     def register(function: F) -> F:
         name = function.__name__
@@ -101,20 +106,30 @@ def load(backend: str) -> None:
     if backend not in _loaded:
         _loaded.add(backend)
         with contextlib.suppress(ImportError):
-            importlib.import_module(f"{__package__}.{backend}")
+            importlib.import_module(f"{__package__}.{BACKENDS[backend]}")
 
 
 def available() -> list[str]:
     """The backends that can be chosen with `use`: "reference" always, others where what they need is installed."""
-    for name in BACKENDS:
-        load(name)
-    return ["reference", *(name for name in BACKENDS if any(backend == name for backend, _ in _replacements))]
+    return ["reference", *filter(_is_available, BACKENDS)]
+
+
+def _is_available(backend: str) -> bool:
+    load(backend)
+    if backend == "cuda-host":
+        from .host import compiler
+
+        if compiler() is None:
+            return False
+    elif backend == "cuda" and "cupy" not in sys.modules and importlib.util.find_spec("cupy") is None:
+        return False
+    return any(BACKENDS[backend] == by for by, _ in _replacements)
 
 
 @contextlib.contextmanager
 def use(backend: str) -> Iterator[None]:
     """Within the block, call `backend`'s functions ("reference": the readable ones). Raises ValueError if it is not available."""
-    if backend != "reference" and backend not in available():
+    if backend != "reference" and not (backend in BACKENDS and _is_available(backend)):
         raise ValueError(f"backend {backend!r} is not available here: available are {', '.join(available())}")
     token = _chosen.set(backend)
     try:
