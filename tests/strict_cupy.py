@@ -11,7 +11,10 @@ It counts what makes a GPU wait: copies to the device, copies to the host, and s
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -233,6 +236,8 @@ class ndarray:  # noqa: N801 (CuPy's name)
         flags = self._numbers.flags
         return Flags(flags.c_contiguous, flags.f_contiguous, flags.owndata)
 
+    data = property(lambda self: SimpleNamespace(ptr=self._numbers.ctypes.data))
+
     T = property(lambda self: _on_device(self._numbers.T))
     real = property(lambda self: _on_device(self._numbers.real))
     imag = property(lambda self: _on_device(self._numbers.imag))
@@ -298,6 +303,10 @@ def asarray(a: Any, dtype: Any = None, order: Any = None) -> ndarray:
 
 def asnumpy(a: Any, stream: None = None, order: Any = "C", out: None = None, *, blocking: bool = True) -> Any:
     return a.get(order=order) if isinstance(a, ndarray) else np.asarray(a, order=order)
+
+
+def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
+    return asarray(a, dtype, "C")
 
 
 def empty(shape: Any, dtype: Any = float, order: Any = "C") -> ndarray:
@@ -374,7 +383,83 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None) -> ndarray:
     return _on_device(np.lib.stride_tricks.as_strided(_own(x), shape, strides))
 
 
+# Kernels: run by the runtime that needs no GPU.
+
+
+class RawKernel:
+    """Takes arrays of this kind and NumPy's scalars; as the host's runtime it refuses what CuPy would misread."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+
+    def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
+        self._kernel(grid, block, [_host(arg) for arg in args], shared_mem=shared_mem)
+
+    max_dynamic_shared_size_bytes = property(
+        lambda self: self._kernel.max_dynamic_shared_size_bytes,
+        lambda self, size: setattr(self._kernel, "max_dynamic_shared_size_bytes", size),
+    )
+
+
+class RawModule:
+    """CUDA C++ that is compiled when a function is asked for."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
+        from tinyresnet_kernels import host
+
+        self._module = host.RawModule(code=code, options=options)
+
+    def get_function(self, name: str) -> RawKernel:
+        return RawKernel(self._module.get_function(name))
+
+
+class Event:
+    """A mark in the device's queue, which is never behind."""
+
+    def record(self, stream: None = None) -> None:
+        self.seconds = time.perf_counter()
+
+    def synchronize(self) -> None:
+        assert self.seconds
+
+
+class Device:
+    """The one device."""
+
+    id = 0
+
+    def synchronize(self) -> None:
+        """Nothing is left to do."""
+
+
+def get_elapsed_time(start_event: Event, end_event: Event) -> float:
+    """Milliseconds."""
+    return 1000 * (end_event.seconds - start_event.seconds)
+
+
+def stand_in_with_kernels(monkeypatch: Any) -> Any:
+    """Put this module in CuPy's place, with the CUDA kernels; until the test ends. Needs a C++ compiler."""
+    from tinyresnet_kernels import dispatch
+    from tinyresnet_kernels.cuda import launch
+
+    dispatch.load("cuda")
+    monkeypatch.setitem(sys.modules, "cupy", sys.modules[__name__])
+    monkeypatch.setattr(
+        launch, "_module", functools.cache(launch._module.__wrapped__)
+    )  # forgets whose modules they were
+    return sys.modules[__name__]
+
+
 lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=as_strided))
+CARD = {"name": b"stand-in", "multiProcessorCount": 1, "totalGlobalMem": 1 << 30}
 cuda = SimpleNamespace(
-    runtime=SimpleNamespace(getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 12000, driverGetVersion=lambda: 12000)
+    runtime=SimpleNamespace(
+        getDeviceCount=lambda: 1,
+        runtimeGetVersion=lambda: 12000,
+        driverGetVersion=lambda: 12000,
+        getDeviceProperties=lambda device: CARD,
+    ),
+    Event=Event,
+    Device=Device,
+    get_elapsed_time=get_elapsed_time,
 )

@@ -15,6 +15,7 @@ import pytest
 from tinyresnet.bench import child, convolution, ladder, measure, network, ops, suites, timing, work
 from tinyresnet.bench.ceilings import Ceilings
 from tinyresnet.bench.convolution import Shape
+from tinyresnet.bench.device import CPU
 from tinyresnet.cli import main
 from tinyresnet.errors import InputError
 from tinyresnet_kernels import available, dispatch
@@ -41,7 +42,7 @@ def small(monkeypatch):
     monkeypatch.setattr(suites, "NETWORKS", {"resnet20": suites.NetworkSuite("resnet20", 2, (2, 1))})
     monkeypatch.setattr(ops, "OPS", {name: replace(op, shapes=SHAPES[name]) for name, op in ops.OPS.items()})
     ceilings = Ceilings(1, 1e11, 1e11, 1e11, 1e10)
-    monkeypatch.setattr("tinyresnet.bench.ceilings.measure_ceilings", lambda threads, seconds: ceilings)
+    monkeypatch.setattr("tinyresnet.bench.ceilings.measure_ceilings", lambda threads, seconds, device: ceilings)
 
 
 X = (2, 4, 8, 8)
@@ -78,7 +79,7 @@ def test_every_suite_measures_every_row(suite, versus, capsys):
         assert row["operations_per_second"] == pytest.approx(case.operations / row["seconds"])
         ceiling, rate = (1e10, "bytes_per_second") if case.kind == "elementwise" else (1e11, "operations_per_second")
         assert row["share"] == pytest.approx(row[rate] / ceiling)
-        assert (row["torch_ratio"] is not None) == (bool(versus) and case.make().theirs is not None)
+        assert (row["torch_ratio"] is not None) == (bool(versus) and case.make(CPU).theirs is not None)
         if row["torch_ratio"]:
             assert row["torch_ratio"] == pytest.approx(row["torch_seconds"] / row["seconds"])
             assert row["torch_format"] in work.FORMATS
@@ -189,8 +190,10 @@ def test_a_network_with_a_wrong_gradient_is_found(monkeypatch, capsys):
 @pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed")
 def test_other_work_than_ours_is_not_compared():
     case = convolution.cases(dict.fromkeys(SMALL[:1], 1))[0]
-    ours = case.make()
-    other = replace(case, make=lambda: replace(ours, theirs=lambda torch: lambda: torch.module.zeros(2, 4, 7, 6)))
+    ours = case.make(CPU)
+    other = replace(
+        case, make=lambda device: replace(ours, theirs=lambda torch: lambda: torch.module.zeros(2, 4, 7, 6))
+    )
     options = measure.Options(1, 1, 0.001, work.import_torch())
     with pytest.raises(RuntimeError, match="other numbers"):
         list(measure.measure([other], Ceilings(1, None, None, 1e11, 1e10), options))

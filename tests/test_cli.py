@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tinyresnet
-from tinyresnet.cli import COMMANDS, _command, console, main
+from tinyresnet.cli import COMMANDS, _command, console, environment_cuda, main
 from tinyresnet.data import load
 from tinyresnet.errors import InputError
 from tinyresnet.weights import Header, read_arrays, write_arrays
@@ -308,6 +310,7 @@ OPTIONAL = {"numba": "numba", "sklearn": "scikit-learn", "torch": "torch", "cupy
 
 @pytest.mark.parametrize("blocked", [*REQUIRED, *OPTIONAL, "everything"])
 def test_doctor_stands_whatever_is_missing(blocked, monkeypatch, capsys):
+    importlib.import_module("matplotlib")  # first imported without NumPy, it would be broken too
     modules = REQUIRED | OPTIONAL if blocked == "everything" else {blocked: (REQUIRED | OPTIONAL)[blocked]}
     for module in modules:
         monkeypatch.setitem(sys.modules, module, None)
@@ -337,6 +340,117 @@ def test_doctor_sees_what_is_here(capsys):
     assert found["numpy"]["found"] == np.__version__
     assert found["tinyresnet"]["found"] == tinyresnet.__version__
     assert "GB free" in found["cache"]["found"]
+
+
+class Driver:
+    """NVIDIA's driver, as doctor asks it."""
+
+    def __init__(self, version=13000, *, status=0, count=2):
+        self.version, self.status, self.count = version, status, count
+
+    def cuInit(self, flags):  # noqa: N802
+        return self.status
+
+    def cuDriverGetVersion(self, into):  # noqa: N802
+        into._obj.value = self.version
+        return 0
+
+    def cuDeviceGetCount(self, into):  # noqa: N802
+        into._obj.value = self.count
+        return 0
+
+    def cuDeviceGetName(self, into, size, device):  # noqa: N802
+        into.value = b"NVIDIA T4"
+        return 0
+
+
+DRIVERS = {
+    "none": (None, "none", "everything runs on the CPU; for an NVIDIA GPU install NVIDIA's driver"),
+    "no GPU": (Driver(status=100), "a driver, but no GPU", "everything runs on the CPU"),
+    "GPU hidden": (Driver(count=0), "a driver, but no GPU", "everything runs on the CPU"),
+    "broken": (Driver(status=999), "a driver that does not start (error 999)",
+               "everything runs on the CPU; restart the machine, or install NVIDIA's driver again"),
+    "old": (Driver(11040), "2 x NVIDIA T4, driver for CUDA 11.4", "CuPy wants one for CUDA 12.0 or newer"),
+    "good": (Driver(12040), "2 x NVIDIA T4, driver for CUDA 12.4", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_doctor_says_what_the_driver_lacks(name, monkeypatch, capsys):
+    driver, found, advice = DRIVERS[name]
+    monkeypatch.setattr(environment_cuda, "_driver", lambda: driver)
+    check = checks(capsys, 0)["GPU driver"]
+    assert (check["found"], check["advice"]) == (found, advice)
+    assert check["mark"] == ("ok" if name == "good" else "optional")
+
+
+@pytest.mark.parametrize(("driver", "extra"), [(Driver(12040), "cuda12"), (Driver(13010), "cuda13"), (None, "cuda12")])
+def test_doctor_names_the_wheels_that_fit_the_driver(driver, extra, monkeypatch, capsys):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment_cuda, "_driver", lambda: driver)
+    monkeypatch.setattr(environment_cuda, "_loaded", lambda *libraries: None)
+    monkeypatch.setattr(environment_cuda, "present", lambda module: False)
+    monkeypatch.setattr(environment_cuda, "TOOLKITS", ())
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = checks(capsys, 0)
+    for name in ("CUDA toolkit", "cupy"):
+        assert found[name]["mark"] == "optional"
+        assert f"pip install 'tinyresnet[{extra}]'" in found[name]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "nvrtc", "driver", "mark", "found", "advice"),
+    [
+        (12090, True, Driver(12040), "ok", "14.0, CUDA 12.9", ""),
+        (12090, True, None, "ok", "14.0, CUDA 12.9", ""),
+        (13000, True, Driver(12040), "optional", "14.0, CUDA 13.0",
+         "the driver is for CUDA 12.4: pip install 'tinyresnet[cuda12]'"),
+        (12090, False, Driver(12040), "optional", "14.0, CUDA 12.9, but it finds no NVRTC",
+         "its toolkit's wheels: pip install 'tinyresnet[cuda12]'"),
+    ],
+)  # fmt: skip
+def test_doctor_says_what_cupy_lacks(cuda, nvrtc, driver, mark, found, advice, monkeypatch, capsys):
+    def nvrtc_version():
+        if not nvrtc:
+            raise RuntimeError("libnvrtc.so.12 not found")
+
+    runtime, compiler = SimpleNamespace(runtimeGetVersion=lambda: cuda), SimpleNamespace(getVersion=nvrtc_version)
+    cupy = ModuleType("cupy")
+    cupy.__version__, cupy.cuda = "14.0", SimpleNamespace(runtime=runtime, nvrtc=compiler)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(environment_cuda, "_driver", lambda: driver)
+    assert checks(capsys, 0)["cupy"] == {"name": "cupy", "mark": mark, "found": found, "advice": advice}
+
+
+@pytest.mark.parametrize(
+    ("system", "how"), [("linux", "apt install g++"), ("darwin", "xcode-select"), ("win32", "WSL")]
+)
+def test_doctor_says_how_to_get_the_compilers(system, how, monkeypatch, capsys):
+    def absent():
+        raise OSError
+
+    monkeypatch.setattr("tinyresnet_kernels.host.compiler", lambda: None)
+    monkeypatch.setattr("tinyresnet_kernels.cuda.nvrtc.library", absent)
+    monkeypatch.setattr(environment_cuda, "sys", SimpleNamespace(platform=system))
+    found = checks(capsys, 0)
+    for name in ("C++ compiler", "NVRTC"):
+        assert (found[name]["mark"], found[name]["found"]) == ("optional", "none")
+    assert found["C++ compiler"]["advice"].startswith("runs the CUDA kernels on the CPU: ")
+    assert how in found["C++ compiler"]["advice"]
+    wheel = "there is none for macOS" if system == "darwin" else "pip install nvidia-cuda-nvrtc-cu12"
+    assert found["NVRTC"]["advice"] == f"compiles the CUDA kernels, also without a GPU: {wheel}"
+
+
+def test_doctor_stands_a_broken_cuda(monkeypatch, capsys):
+    def broken():
+        raise OSError("no such thing")
+
+    monkeypatch.setattr("tinyresnet_kernels.cuda.nvrtc.library", lambda: None)
+    monkeypatch.setattr("tinyresnet_kernels.cuda.nvrtc.version", broken)
+    found = checks(capsys, 0)  # broken is what nobody needs: the exit code is 0
+    assert found["nvrtc"]["found"] == "broken: OSError: no such thing"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])

@@ -261,7 +261,8 @@ RIGHT: dict[str, tuple[str, dict[str, Any], Callable[[Any], Any]]] = {
     const int lane = threadIdx.x;
     real v = __shfl_down_sync(ALL_LANES, x[lane], 4) + __shfl_up_sync(ALL_LANES, x[lane], 3, 8);
     v += __shfl_sync(ALL_LANES, x[lane], 5, 16) + warp_sum(x[lane]);
-    if (__ballot_sync(ALL_LANES, lane % 2) != 0xaaaaaaaau || !__any_sync(ALL_LANES, lane == 3) || __all_sync(ALL_LANES, lane != 3)) v = real(-1);
+    const bool votes = __any_sync(ALL_LANES, lane == 3) && !__all_sync(ALL_LANES, lane != 3);
+    if (__ballot_sync(ALL_LANES, lane % 2) != 0xaaaaaaaau || !votes) v = real(-1);
     y[lane] = v;
 """,
         {"block": 32, "n": 32},
@@ -396,7 +397,8 @@ COUNTED = {
         {"shared_requests": 3, "shared_wavefronts": 3},
     ),
     "operations: a multiply-add is two, whatever the registers": Counted(
-        "real a[4]; for (int i = 0; i < 4; ++i) a[i] = x[threadIdx.x]; for (int i = 0; i < 4; ++i) a[i] = fma(a[i], a[3 - i], a[i] / real(2));"
+        "real a[4]; for (int i = 0; i < 4; ++i) a[i] = x[threadIdx.x];"
+        " for (int i = 0; i < 4; ++i) a[i] = fma(a[i], a[3 - i], a[i] / real(2));"
         " y[threadIdx.x] = a[0] + a[1] - a[2] * a[3];",
         WARP2,
         {"operations": 64 * (4 * 3 + 3), "load_requests": 8, "store_requests": 2},

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tinyresnet_kernels import Array, Pair, accelerated, array_module
 
 from .layers.conv import correlate, input_gradient, weight_gradient
+from .layers.norm import moments
 
 AXES = (0, 2, 3)
 
@@ -54,7 +55,7 @@ def conv_unit_forward(
     """y (N, O, OH, OW) = correlate(relu(x * scale + shift + shortcut), weight); the ReLU's output if `keep`; y's moments if `measure`."""
     z = settle(x, scale, shift, shortcut)
     y = correlate(z, weight, stride, pad, (1, 1), 1)
-    return y, z if keep else None, moments(y) if measure else None
+    return y, z if keep else None, Moments(*moments(y)) if measure else None
 
 
 @accelerated
@@ -108,13 +109,6 @@ def close(dz: Array, z: Array, x: Array, mean: Array) -> tuple[Array, GradientSu
     """Back through the ReLU whose output was z: g = dz where z > 0, else 0; and g's sums with x (N, C, H, W), whose mean is given."""
     g = array_module(dz).where(z <= 0, 0, dz)
     return g, GradientSums(g.sum(axis=AXES), (g * (x - per_channel(mean))).sum(axis=AXES))
-
-
-def moments(y: Array) -> Moments:
-    """Mean and variance of each channel of y (N, C, H, W)."""
-    mean = y.mean(axis=AXES)
-    centred = y - per_channel(mean)
-    return Moments(mean, (centred * centred).mean(axis=AXES))
 
 
 def per_channel(vector: Array) -> Array:

@@ -14,9 +14,7 @@ import contextlib
 import contextvars
 import functools
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -121,9 +119,16 @@ def _is_available(backend: str) -> bool:
 
         if compiler() is None:
             return False
-    elif backend == "cuda" and "cupy" not in sys.modules and importlib.util.find_spec("cupy") is None:
+    if backend == "cuda" and not _has_gpu():
         return False
     return any(BACKENDS[backend] == by for by, _ in _replacements)
+
+
+def _has_gpu() -> bool:
+    try:
+        return bool(importlib.import_module("cupy").cuda.runtime.getDeviceCount() > 0)
+    except Exception:  # no CuPy, or one of its own kinds: no driver, one that is too old, no GPU
+        return False
 
 
 @contextlib.contextmanager

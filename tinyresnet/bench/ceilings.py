@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyresnet_kernels import available
 
+from .device import CPU, Device
 from .work import Run
 
 MATRIX = 1536
@@ -32,8 +33,12 @@ class Ceilings:
         return self.multiply_adds or self.matrix_product
 
 
-def measure_ceilings(threads: int, *, seconds: float = 1.5) -> Ceilings:
+def measure_ceilings(threads: int, *, seconds: float = 1.5, device: Device = CPU) -> Ceilings:
     """Measure them with the number of threads that `using_threads` has set, for about this long each."""
+    if device is not CPU:
+        from . import cuda
+
+        return Ceilings(threads, None, None, cuda.matrix_product(device, seconds), cuda.copy(device, seconds))
     one = many = None
     if "cpu" in available():
         import numba

@@ -10,15 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from tinyresnet_kernels import Array, Pair, output_size
+from tinyresnet_kernels import Array, Pair, on_host, output_size
 
 from ..layers import Conv2d
 from ..layers.conv import correlate, input_gradient, weight_gradient
 from ..observe import observe
 from ..resnet import ResNet
+from .device import Device
 from .work import UNIT, Case, Comparison, Kind, Run, Torch, Work, draw, excess
 
-KINDS: tuple[Kind, ...] = ("forward", "input gradient", "weight gradient")
+PRODUCTS: dict[Kind, Any] = {
+    "forward": correlate,
+    "input gradient": input_gradient,
+    "weight gradient": weight_gradient,
+}
 SAFETY = 4.0
 
 
@@ -117,19 +122,19 @@ def cases(shapes: dict[Shape, int], seed: int = 0) -> list[Case]:
     """Three cases a shape."""
     found: list[Case] = []
     for shape, count in shapes.items():
-        for kind in KINDS:
-            make = partial(_work, shape, kind, seed)
+        for kind in PRODUCTS:
+            make = partial(work, shape, kind, seed)
             found.append(Case(str(shape), kind, make, 2.0 * shape.multiply_adds, shape.moved, count))
     return found
 
 
-def _work(shape: Shape, kind: Kind, seed: int) -> Work:
+def work(shape: Shape, kind: Kind, seed: int, device: Device) -> Work:
+    """One product of random numbers."""
     rng = np.random.default_rng(seed)
     x, weight, dy = draw(rng, *shape.x), rng.standard_normal(shape.weight, np.float32), draw(rng, *shape.y)
-    product: Any = {"forward": correlate, "input gradient": input_gradient, "weight gradient": weight_gradient}[kind]
-    inputs: list[Array] = [x, weight] if kind == "forward" else [dy, weight, x]
-    ours = partial(product, *inputs, *shape.settings)
-    plain = [np.ascontiguousarray(array) for array in inputs]  # which suits the readable form best
+    product, inputs = PRODUCTS[kind], [x, weight] if kind == "forward" else [dy, weight, x]
+    ours = partial(product, *map(device.carry, inputs), *shape.settings)
+    plain = [device.carry(np.ascontiguousarray(array)) for array in inputs]  # which suits the readable form best
     return Work(
         ours,
         partial(product.reference, *plain, *shape.settings),
@@ -148,9 +153,9 @@ def compare(product: Any, ours: Run, inputs: list[Array], shape: Shape, kind: Ki
     taps = math.prod(shape.kernel)
     terms = {"forward": CG * taps, "input gradient": OG * taps}.get(kind, shape.N * math.prod(shape.y[2:]))
     began = time.perf_counter()
-    wanted = product.reference(*inputs, *shape.settings)
+    wanted = on_host(product.reference(*inputs, *shape.settings))
     seconds = time.perf_counter() - began
-    magnitude = product.reference(*(np.abs(array) for array in inputs), *shape.settings)
+    magnitude = product.reference(*(abs(array) for array in inputs), *shape.settings)
     return Comparison(excess(ours(), wanted, SAFETY * math.sqrt(terms) * UNIT * magnitude), seconds)
 
 

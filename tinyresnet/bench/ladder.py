@@ -15,6 +15,7 @@ from ..layers.conv import correlate
 from ..layers.conv_loops import conv2d_forward_loops
 from . import network
 from .convolution import Shape, compare, theirs
+from .device import Device
 from .work import Case, Work, draw
 
 SHAPE = Shape(128, 16, 32, 32, 16)  # six of ResNet-20's convolutions, a third of its arithmetic
@@ -136,7 +137,7 @@ def _case(rung: Rung) -> Case:
     return Case(f"{rung.name}: {rung.says}", "forward", make, operations, rung.shape.moved, threads=threads)
 
 
-def _work(rung: Rung) -> Work:
+def _work(rung: Rung, _: Device) -> Work:
     rng, shape = np.random.default_rng(0), rung.shape
     x, weight, dy = draw(rng, *shape.x), rng.standard_normal(shape.weight, np.float32), draw(rng, *shape.y)
     plain = np.ascontiguousarray(x)

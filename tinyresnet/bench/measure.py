@@ -14,23 +14,26 @@ import numpy as np
 from tinyresnet_kernels import Array
 
 from .ceilings import Ceilings
+from .device import CPU, Device
 from .threads import using_threads
-from .timing import in_turn, median_ratio
+from .timing import Clock, in_turn, median_ratio
 from .work import FORMATS, Case, Run, Torch, Work, arrays, relative
 
+WHOLE = ("training step", "inference")  # networks, which on a GPU are timed with the host's time
 SAME = 1e-2  # relative difference from PyTorch up to which it is the same work, for float32 in another order
 TRIALS = 3  # rounds to find PyTorch's better memory format
 
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure, and beside what."""
+    """How long to measure, beside what, and where."""
 
     threads: int
     repeat: int = 21
     seconds: float = 1.5
     torch: Any = None
     compiled: bool = False
+    device: Device = CPU
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Row:
     operations: float
     moved: float
     threads: int
-    readable_seconds: float  # one run if it takes long, else the median like the others
+    readable_seconds: float  # where ours is; one run if it takes long, else the median like the others
     seconds: float | None = None
     rounds: int = 0
     operations_per_second: float | None = None
@@ -71,7 +74,8 @@ def measure(cases: Iterable[Case], ceilings: Ceilings, options: Options) -> Iter
 
 
 def _row(case: Case, threads: int, ceilings: Ceilings, options: Options) -> Row:
-    work = case.make()
+    work, device = case.make(options.device), options.device
+    clock = device.wall if case.kind in WHOLE else device.clock
     worst, readable_seconds = work.compare()
     row = Row(
         case.name,
@@ -89,12 +93,13 @@ def _row(case: Case, threads: int, ceilings: Ceilings, options: Options) -> Row:
     functions: dict[str, Run] = {"ours": work.ours}
     first = arrays(work.ours())
     if options.torch is not None and work.theirs is not None:
-        row.torch_format, functions["torch"] = _better_format(case, work, first, options.torch)
-        if options.compiled and case.kind in ("training step", "inference"):
-            functions |= _compiled(case, partial(work.theirs, Torch(options.torch, row.torch_format, compiled=True)))
-    if readable_seconds < options.seconds / 10:
+        torches = {format_: Torch(options.torch, format_, device=device.name) for format_ in FORMATS}
+        row.torch_format, functions["torch"] = _better_format(case, work, first, torches, clock)
+        if options.compiled and case.kind in WHOLE:
+            functions |= _compiled(case, partial(work.theirs, torches[row.torch_format]._replace(compiled=True)))
+    if readable_seconds < options.seconds / 10 or device is not CPU:  # on a GPU its first run compiles
         functions["readable"] = work.readable
-    times = in_turn(functions, repeat=options.repeat, seconds=options.seconds * case.patience)
+    times = in_turn(functions, repeat=options.repeat, seconds=options.seconds * case.patience, clock=clock)
     ours = times["ours"]
     row.seconds, row.rounds = median(ours), len(ours)
     row.operations_per_second = case.operations / row.seconds
@@ -119,17 +124,19 @@ def _share(row: Row, ceilings: Ceilings) -> float | None:
     return (row.operations_per_second or 0) / ceiling
 
 
-def _better_format(case: Case, work: Work, first: list[Array], torch: Any) -> tuple[str, Run]:
+def _better_format(
+    case: Case, work: Work, first: list[Array], torches: dict[str, Torch], clock: Clock
+) -> tuple[str, Run]:
     """The memory format in which PyTorch is faster, and its function. Raises RuntimeError if its numbers are not our `first` ones."""
     assert work.theirs is not None
-    functions = {format_: work.theirs(Torch(torch, format_)) for format_ in FORMATS}
+    functions = {format_: work.theirs(torch) for format_, torch in torches.items()}
     for format_, function in functions.items():
         for one, other in zip(first, arrays(function()), strict=True):
             if not relative(one, other.reshape(one.shape)) < SAME:
                 raise RuntimeError(
                     f"{case.name}, {case.kind}: PyTorch ({format_}) gives other numbers: not the same work"
                 )
-    times = in_turn(functions, repeat=TRIALS, seconds=0.0)
+    times = in_turn(functions, repeat=TRIALS, seconds=0.0, clock=clock)
     best = min(FORMATS, key=lambda format_: median(times[format_]))
     return best, functions[best]
 

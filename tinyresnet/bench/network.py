@@ -13,12 +13,14 @@ import numpy as np
 
 from tinyresnet_kernels import Array
 
+from ..device import move
 from ..fuse import fuse
 from ..layers import Layer
 from ..loss import softmax_cross_entropy
 from ..optim import SGD
 from ..resnet import ARCHITECTURES, build
 from .convolution import shapes_of
+from .device import CPU, Device
 from .torch_network import inference_step, training_step
 from .work import UNIT, Case, Comparison, Run, Torch, Work, draw, readable, relative
 
@@ -55,14 +57,14 @@ class Numbers(NamedTuple):
 class Training:
     """A network and all that a step of it needs; two of the same setting start with the same numbers."""
 
-    def __init__(self, setting: Setting, *, contiguous: bool = False) -> None:
+    def __init__(self, setting: Setting, device: Device = CPU, *, contiguous: bool = False) -> None:
         rng, S = np.random.default_rng(0), setting.picture_size
         classes = 10 if S == 32 else 1000
-        self.model = build(setting.name, num_classes=classes, rng=rng)
+        self.model = move(build(setting.name, num_classes=classes, rng=rng), device.name)
         self.running: Layer = fuse(self.model, input_gradient=False) if setting.fused else self.model
         x = draw(rng, setting.N, 3, S, S)
-        self.x: Array = np.ascontiguousarray(x) if contiguous else x
-        self.labels = rng.integers(0, classes, setting.N)
+        self.x = device.carry(np.ascontiguousarray(x) if contiguous else x)
+        self.labels = device.carry(rng.integers(0, classes, setting.N))
         self.optimiser = SGD(self.model.named_params(), momentum=MOMENTUM, weight_decay=DECAY)
 
     def step(self, lr: float = LR) -> float:
@@ -113,38 +115,38 @@ def _multiply_adds(setting: Setting) -> int:
     return sum(shape.multiply_adds * count for shape, count in shapes.items())
 
 
-def _step(setting: Setting) -> Work:
-    ours = Training(setting)
-
+def _step(setting: Setting, device: Device) -> Work:
     def theirs(torch: Torch) -> Run:
-        return training_step(torch, Training(setting).model, ours.x, ours.labels, MOMENTUM, DECAY, LR)
+        same = Training(setting)
+        return training_step(torch, same.model, same.x, same.labels, MOMENTUM, DECAY, LR)
 
-    plain = readable(Training(setting.plain, contiguous=True).step)
-    return Work(ours.step, plain, partial(_compare, setting, Training.numbers_of_step), theirs)
-
-
-def _inference(setting: Setting) -> Work:
-    ours = Training(setting)
-    return Work(
-        ours.infer,
-        readable(Training(setting.plain, contiguous=True).infer),
-        partial(_compare, setting, Training.numbers_of_inference),
-        lambda torch: inference_step(torch, Training(setting).model, ours.x),
-    )
+    plain = readable(Training(setting.plain, device, contiguous=True).step)
+    compare = partial(_compare, setting, device, Training.numbers_of_step)
+    return Work(Training(setting, device).step, plain, compare, theirs)
 
 
-def _compare(setting: Setting, numbers: Callable[[Training], Numbers]) -> Comparison:
+def _inference(setting: Setting, device: Device) -> Work:
+    def theirs(torch: Torch) -> Run:
+        same = Training(setting)
+        return inference_step(torch, same.model, same.x)
+
+    plain = readable(Training(setting.plain, device, contiguous=True).infer)
+    compare = partial(_compare, setting, device, Training.numbers_of_inference)
+    return Work(Training(setting, device).infer, plain, compare, theirs)
+
+
+def _compare(setting: Setting, device: Device, numbers: Callable[[Training], Numbers]) -> Comparison:
     """Against the readable layers on the readable kernels: every array's difference in norm, relative to its norm.
 
     Going forward, e = 4 layers sqrt(terms) u is allowed: each layer adds the rounding of its sums. Going back, 2 sqrt(e): a share of e of
     the ReLU's inputs may round to the other side of zero, where a gradient is or is not, and they are spread at random.
     """
-    fast = numbers(Training(setting))
-    plain = Training(setting.plain, contiguous=True)
+    fast = numbers(Training(setting, device))
+    plain = Training(setting.plain, device, contiguous=True)
     began = time.perf_counter()
     wanted = readable(partial(numbers, plain))()
     seconds = time.perf_counter() - began
-    shapes = shapes_of(plain.model, setting.N)
+    shapes = shapes_of(build(setting.name, rng=np.random.default_rng(0)), setting.N)  # one on the CPU
     terms = max(math.prod(shape.weight[1:]) for shape in shapes)
     forward = SAFETY * sum(shapes.values()) * math.sqrt(terms) * UNIT
     ahead, back = (_difference(*both) for both in zip(fast, wanted, strict=True))

@@ -25,6 +25,7 @@ from ..layers.pool import (
 )
 from ..layers.relu import relu_backward, relu_forward
 from ..loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .device import Device
 from .work import UNIT, Case, Comparison, Run, Torch, Work, arrays, draw, excess, readable
 
 SAFETY = 8.0
@@ -123,14 +124,15 @@ def _labels(op: Op, shape: tuple[int, ...]) -> list[Array]:
     return [np.arange(shape[0]) % shape[1]] if op.labels else []
 
 
-def _work(op: Op, shapes: tuple[tuple[int, ...], ...], back: bool, seed: int) -> Work:
+def _work(op: Op, shapes: tuple[tuple[int, ...], ...], back: bool, seed: int, device: Device) -> Work:
     rng = np.random.default_rng(seed)
     inputs = [draw(rng, *shape) for shape in shapes]
     labels, settings = _labels(op, shapes[0]), dict(op.settings)
-    forward = partial(op.forward, *inputs, *labels, **settings)
+    forward = partial(op.forward, *map(device.carry, (*inputs, *labels)), **settings)
     y, cache = forward()
     dy = draw(rng, *y.shape) if y.ndim else np.ones((), np.float32)
-    ours, terms = partial(op.backward, dy, cache) if back else forward, max(math.prod(shapes[0]) // shapes[0][1], 1)
+    ours = partial(op.backward, device.carry(dy), cache) if back else forward
+    terms = max(math.prod(shapes[0]) // shapes[0][1], 1)
     return Work(ours, readable(ours), partial(_compare, ours, terms), partial(_theirs, op, back, inputs, labels, dy))
 
 
@@ -150,7 +152,7 @@ def _compare(ours: Run, terms: int) -> Comparison:
 def _theirs(op: Op, back: bool, inputs: list[Array], labels: list[Array], dy: Array, torch: Torch) -> Run:
     F = torch.module.nn.functional
     tensors = [torch.tensor(array) for array in inputs]
-    wanted = [torch.module.from_numpy(array) for array in labels]
+    wanted = [torch.tensor(array) for array in labels]
     if not back:
         return lambda: op.theirs(F, *tensors, *wanted)
     leaves = [tensor.detach().requires_grad_() for tensor in tensors]

@@ -29,8 +29,8 @@ OPS = ("op:conv2d", *(f"op:{name}" for name in ops.OPS))
 SUITES = (*NETWORKS, *OPS, "ladder")
 
 
-def cases(suite: str, *, version: str | None = None, fused: bool = True) -> list[Case]:
-    """The cases of the suite of this name. Raises InputError on an unknown one."""
+def cases(suite: str, *, version: str | None = None, fused: bool = True, device: str = "cpu") -> list[Case]:
+    """The cases of the suite of this name; the ladder is the one of the device's kernels. Raises InputError on an unknown one."""
     if suite in NETWORKS:
         chosen = NETWORKS[suite]
         model = build(chosen.name, rng=np.random.default_rng(0))
@@ -40,6 +40,10 @@ def cases(suite: str, *, version: str | None = None, fused: bool = True) -> list
         return convolution.cases(dict.fromkeys((*convolution.COMMON, *convolution.ODD), 1))
     if suite in OPS:
         return ops.cases(suite.removeprefix("op:"))
+    if suite == "ladder" and device == "cuda":
+        from . import ladder_cuda
+
+        return ladder_cuda.cases(version)
     if suite == "ladder":
         return ladder.cases(version)
     raise unknown("suite", suite, SUITES)

@@ -90,7 +90,7 @@ def network(torch: Torch, model: Layer) -> Any:
     """The network in this memory format, compiled if asked for."""
     last = torch.format == "channels-last"
     kind = torch.module.channels_last if last else torch.module.contiguous_format
-    module = as_module(torch.module, model).to(memory_format=kind)
+    module = as_module(torch.module, model).to(torch.device, memory_format=kind)
     return torch.module.compile(module) if torch.compiled else module
 
 
@@ -101,7 +101,7 @@ def training_step(torch: Torch, model: Layer, x: Array, labels: Array, momentum:
     matrices, vectors = ([p for p in params if (p.ndim > 1) == many] for many in (True, False))
     groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     optimiser = torch.module.optim.SGD(groups, lr=lr, momentum=momentum, fused=True)
-    pictures, wanted = torch.tensor(x), torch.module.from_numpy(labels)
+    pictures, wanted = torch.tensor(x), torch.tensor(labels)
     cross_entropy = torch.module.nn.functional.cross_entropy
 
     def step() -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from . import console, environment
+from .check import importable
 
 HELP = "show what is installed here, and what to install for what is missing"
 EXAMPLE = """\
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         console.print_json({"ok": not missing, "checks": [check._asdict() for check in checks]})
     else:
         rows = [(check.mark, check.name, check.found, check.advice) for check in checks]
-        draw = console.table if environment.importable("rich") else console.plain_table
+        draw = console.table if importable("rich") else console.plain_table
         draw("tinyresnet doctor", ("", "what", "found", "advice"), rows)
         print(f"Required, but not here: {', '.join(missing)}." if missing else "All that is required is here.")
     return 1 if missing else 0

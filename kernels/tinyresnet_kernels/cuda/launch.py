@@ -13,10 +13,14 @@ from ..arrays import Array, array_module, empty_memory
 from . import source
 
 THREADS = 256  # of a block, where nothing else is said
+MOST_NUMBERS = (1 << 31) - (1 << 22)  # of an array: an index of 32 bits may go one stride of a grid past the end
 
 
 def kernel(file: str, name: str, like: Array, *, dtype: npt.DTypeLike | None = None) -> Callable[..., None]:
-    """The kernel `name` of `file`.cu for `like`'s dtype (or the one given), where `like` is: called with (grid, block, arguments, shared_mem=0)."""
+    """The kernel `name` of `file`.cu for `like`'s dtype (or the one given), where `like` is.
+
+    Called as CuPy's: (grid, block, arguments, shared_mem=0).
+    """
     on_host = array_module(like) is np
     return _module(file, np.dtype(like.dtype if dtype is None else dtype), on_host).get_function(name)  # type: ignore[no-any-return]
 
@@ -49,7 +53,7 @@ def supported(*arrays: object) -> bool:
     found = [a for a in arrays if hasattr(a, "dtype") and hasattr(a, "strides")]
     first: Any = found[0]
     return first.dtype in (np.float32, np.float64) and all(
-        a.dtype == first.dtype and 0 < a.size < 1 << 31  # type: ignore[attr-defined]
+        a.dtype == first.dtype and 0 < a.size <= MOST_NUMBERS  # type: ignore[attr-defined]
         for a in found
     )
 

@@ -25,6 +25,19 @@ __device__ __forceinline__ Vector zero_vector() {
     return v;
 }
 
+// A vector, or one number in its first place: what a thread holds of a pixel's channels.
+template <int WIDTH> __device__ __forceinline__ Vector load(const real* from) {
+    if constexpr (WIDTH == W) return load_vector(from);
+    Vector v = zero_vector();
+    v.at[0] = from[0];
+    return v;
+}
+
+template <int WIDTH> __device__ __forceinline__ void store(real* to, Vector v) {
+    if constexpr (WIDTH == W) store_vector(to, v);
+    else to[0] = v.at[0];
+}
+
 // x where it is not below zero, else zero: a NaN passes.
 __device__ __forceinline__ real relu(real x) { return x <= real(0) ? real(0) : x; }
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 FOLDER = Path(__file__).parent
 PRELUDE = "prelude.cuh"
+INCLUDE = re.compile(r'#include "(\w+\.cuh)"')
 KERNEL = re.compile(r'extern "C" __global__ void\s*(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(')
 
 
@@ -22,9 +23,16 @@ def files() -> tuple[str, ...]:
 
 @functools.cache
 def text(file: str) -> str:
-    """Prelude and file as one text; a compiler's messages name the file and line where things stand."""
-    parts = [(name, (FOLDER / name).read_text(encoding="utf-8")) for name in (PRELUDE, f"{file}.cu")]
-    return "".join(f'#line 1 "{name}"\n{content}' for name, content in parts)
+    """Prelude, what the file includes, and the file as one text; a compiler's messages name the file and line where things stand."""
+    return _with_includes(PRELUDE) + _with_includes(f"{file}.cu")
+
+
+def _with_includes(name: str) -> str:
+    lines = [f'#line 1 "{name}"']
+    for number, line in enumerate((FOLDER / name).read_text(encoding="utf-8").splitlines(), start=1):
+        include = INCLUDE.fullmatch(line)
+        lines += [_with_includes(include[1]), f'#line {number + 1} "{name}"'] if include else [line]
+    return "\n".join(lines) + "\n"
 
 
 def options(dtype: npt.DTypeLike) -> tuple[str, ...]:

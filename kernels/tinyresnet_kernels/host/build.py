@@ -24,12 +24,16 @@ RUNTIME = (
 COMMON = (
     "-std=c++17",
     "-fPIC",
-    "-shared",
     "-march=native",
     "-ffp-contract=off",
     "-fno-threadsafe-statics",
     "-Wno-unknown-pragmas",
 )
+# Kernels keep their names to themselves: one that is called as a function of the C library is not to be mistaken for it.
+LINK = ("-shared", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared", "-Wl,-Bsymbolic")
+PLAIN = ("-O2",)
+# Without optimisation register arrays would count as memory; vectorised code would have other accesses than a thread of a GPU has.
+WATCHED = ("-O1", "-fno-tree-vectorize", "-fsanitize=thread", "-DTINYRESNET_WATCH")
 DYNAMIC = re.compile(r"extern\s+(__shared__\s+(?:__align__\(\d+\)\s+)?)(\w+)\s+(\w+)\[\];")
 
 
@@ -48,10 +52,9 @@ def compiler() -> str | None:
 @functools.cache
 def runtime() -> ctypes.CDLL:
     """The runtime, loaded so that kernel modules find its functions. Raises BuildError."""
-    sources = [HERE / name for name in RUNTIME]
-    text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    library = _built(text, ["-O2", "-I", str(HERE), *map(str, sources)], name="runtime")
-    return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+    code = "".join(f'#include "{name}"\n' for name in RUNTIME)
+    depends_on = "".join((HERE / name).read_text(encoding="utf-8") for name in RUNTIME)
+    return ctypes.CDLL(str(_built("runtime", code, PLAIN, depends_on)), mode=ctypes.RTLD_GLOBAL)
 
 
 def module(text: str, options: Sequence[str], kernels: Sequence[str], *, watch: bool) -> Path:
@@ -59,58 +62,36 @@ def module(text: str, options: Sequence[str], kernels: Sequence[str], *, watch: 
     runtime()
     code = DYNAMIC.sub(r"\2* const \3 = static_cast<\2*>(host_dynamic_shared());", text)
     exports = "".join(f"TINYRESNET_EXPORT({name})\n" for name in kernels)
-    code = f'#include "kernel_side.hpp"\n{code}\n{exports}'
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "module.cpp"
-        source.write_text(code, encoding="utf-8")
-        flags = ["-gdwarf-4", "-g1", "-I", str(HERE), *options]
-        # Without optimisation register arrays would count as memory; vectorised code would have other accesses than a thread of a GPU has.
-        flags += ["-O1", "-fno-tree-vectorize", "-fsanitize=thread", "-DTINYRESNET_WATCH"] if watch else ["-O2"]
-        flags += ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-        return _built(code, [*flags, str(source)], name="watched" if watch else "module", link=watch)
+    flags = ("-gdwarf-4", "-g1", *options, *(WATCHED if watch else PLAIN))
+    return _built("watched" if watch else "module", f'#include "kernel_side.hpp"\n{code}\n{exports}', flags)
 
 
-def _built(text: str, arguments: Sequence[str], *, name: str, link: bool = False) -> Path:
-    """The library that these arguments make of this text, from the cache if it has been made before."""
+def _built(name: str, code: str, flags: Sequence[str], depends_on: str = "") -> Path:
+    """The library that the compiler makes of this code, from the cache if it has been made before."""
     path = compiler()
     if path is None:
         raise BuildError(
             "the CUDA kernels need a C++ compiler to run on the CPU, and there is none here: see `tinyresnet doctor`"
         )
-    stamp = [text, *COMMON, *(a for a in arguments if not a.startswith(tempfile.gettempdir())), _machine(), _headers()]
-    target = cache_folder() / f"{name}-{hashlib.sha256(repr(stamp).encode()).hexdigest()[:20]}.so"
+    stamp = repr([code, depends_on, _headers(), COMMON, LINK, flags, _machine()])
+    target = cache_folder() / f"{name}-{hashlib.sha256(stamp.encode()).hexdigest()[:20]}.so"
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.with_name(
-        f"{target.stem}-{os.getpid()}.so"
-    )  # renamed when it is whole: other processes may be at the same
-    steps = [[path, *COMMON, *arguments, "-o", str(made)]]
-    if link:  # in two steps: asked to link, the compiler would bring the sanitizer's own runtime along
-        made_object = made.with_suffix(".o")
-        compile_only = [a for a in [path, *COMMON, *arguments] if a != "-shared"]
-        steps = [
-            [*compile_only, "-c", "-o", str(made_object)],
-            [
-                path,
-                "-shared",
-                str(made_object),
-                "-o",
-                str(made),
-                *(["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []),
-            ],
-        ]
-    for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = done.stderr.splitlines() or ["no message"]
-            raise BuildError(
-                f"the C++ compiler refuses it: {next((line for line in lines if 'error' in line), lines[0])}"
-            )
-    made.replace(target)
-    if link:
-        made_object.unlink()
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        source, made_object, made = (Path(folder) / f"source.{ending}" for ending in ("cpp", "o", "so"))
+        source.write_text(code, encoding="utf-8")
+        _run([path, *COMMON, *flags, "-I", str(HERE), "-c", str(source), "-o", str(made_object)])
+        # A step of its own, without the flags: asked to link, the compiler would bring the sanitizer's own runtime along.
+        _run([path, *LINK, str(made_object), "-o", str(made)])
+        made.replace(target)  # when it is whole: other processes may be at the same
     return target
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.splitlines() or ["no message"]
+        raise BuildError(f"the C++ compiler refuses it: {next((line for line in lines if 'error' in line), lines[0])}")
 
 
 @functools.cache

@@ -16,7 +16,7 @@ import numpy as np
 from . import build
 
 NAME = re.compile(r'extern "C" __global__ void\s*(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(([^)]*)\)')
-COLLECTIVE = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|mma_|warp_sum|block_")
+COLLECTIVE = re.compile(r"__sync|__shfl|__ballot|__any_sync|__all_sync|mma_tf32")
 MOST_THREADS, MOST_STATIC_SHARED, MOST_SHARED = (
     1024,
     48 << 10,
@@ -98,6 +98,17 @@ class RawModule:
             for name, text in NAME.findall(code)
         }
 
+    @functools.cached_property
+    def meeting(self) -> set[str]:
+        """The functions whose threads meet, at barriers or in a warp, directly or in what they call: their threads must be fibers."""
+        bodies = _functions(self.code)
+        found = {name for name, body in bodies.items() if COLLECTIVE.search(body)} | (
+            self.parameters.keys() - bodies.keys()
+        )
+        while more := {name for name, body in bodies.items() if found & set(re.findall(r"\w+", body))} - found:
+            found |= more
+        return found
+
     def get_function(self, name: str) -> RawKernel:
         """The kernel of this name. Raises KeyError if there is none, build.BuildError if it does not compile."""
         if name not in self.parameters:
@@ -141,9 +152,7 @@ class RawKernel:
     def __init__(self, module: RawModule, name: str) -> None:
         self.module, self.name = module, name
         self.max_dynamic_shared_size_bytes = MOST_STATIC_SHARED
-        start = module.code.index(next(m.group(0) for m in NAME.finditer(module.code) if m.group(1) == name))
-        following = module.code.find('extern "C" __global__', start + 1)
-        self.meets = bool(COLLECTIVE.search(module.code, start, following if following > 0 else len(module.code)))
+        self.meets = name in module.meeting
 
     def __call__(self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0) -> None:
         """Run the kernel on NumPy arrays and NumPy scalars of the parameters' types.
@@ -225,3 +234,21 @@ class RawKernel:
 
 def _describe(value: Any) -> str:
     return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def _functions(code: str) -> dict[str, str]:
+    """The functions of a text by name, with their bodies: whatever stands between braces behind a name and parameters."""
+    code = re.sub(r"//[^\n]*|^#[^\n]*|__launch_bounds__\([^)]*\)", "", code, flags=re.MULTILINE)
+    found, depth, start, opened = {}, 0, 0, 0
+    for brace in re.finditer(r"[{}]", code):
+        if brace[0] == "{":
+            opened = brace.start() if depth == 0 else opened
+            depth += 1
+            continue
+        depth -= 1
+        if depth == 0:
+            head = re.search(r"(\w+)\s*\(", code[start:opened])
+            if head:
+                found[head[1]] = found.get(head[1], "") + code[opened : brace.end()]
+            start = brace.end()
+    return found

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -208,6 +209,10 @@ static void begin_block(unsigned linear) {
 }
 
 static void wait(State state, const char* file, int line) {
+    if (!machine.fibers_run) {
+        fprintf(stderr, "%s:%d: threads meet in a kernel that was launched as one whose threads do not\n", file, line);
+        abort();
+    }
     Fiber& me = *machine.current;
     me.state = state, me.file = file, me.line = line;
     leave();
@@ -244,7 +249,8 @@ int host_run(const HostLaunch* launch) {
     if (launch->order > 1) std::shuffle(turn.begin(), turn.end(), random);
     for (unsigned i = 0; i < blocks && !machine.failed; ++i) {
         begin_block(turn[i]);
-        if (launch->fibers || watching) {
+        machine.fibers_run = launch->fibers || watching;
+        if (machine.fibers_run) {
             run_block(launch->order, random);
         } else {
             for (unsigned t = 0; t < threads; ++t) {

@@ -37,7 +37,7 @@ struct Machine {
     unsigned dynamic_bytes = 0;
     char *shared_begin = nullptr, *shared_end = nullptr;
     Stack scheduler;
-    bool failed = false, suspected = false;
+    bool failed = false, suspected = false, fibers_run = false;
     HostError error;  // if failed; or what is suspected
 };
 extern Machine machine;

@@ -217,6 +217,12 @@ HOOKS(2)
 HOOKS(4)
 HOOKS(8)
 HOOKS(16)
+void __tsan_read_range(void* address, unsigned long bytes) {
+    for (unsigned long i = 0; i < bytes; i += 4) access(static_cast<const char*>(address) + i, 4, false, false, __builtin_return_address(0));
+}
+void __tsan_write_range(void* address, unsigned long bytes) {
+    for (unsigned long i = 0; i < bytes; i += 4) access(static_cast<const char*>(address) + i, 4, true, false, __builtin_return_address(0));
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}

@@ -56,7 +56,7 @@ class Counts:
 
     @property
     def l2_bytes(self) -> int:
-        """What went between the first and the second cache: loads that the first one (16 KiB a block, modelled) did not have, all stores."""
+        """What went between the two caches: loads that the first (16 KiB a block, modelled) did not have, and all stores."""
         return SECTOR * (self.l2_load_sectors + self.store_sectors)
 
     @property
@@ -146,8 +146,8 @@ class Watcher:
             runtime.host_watch_end(ctypes.byref(raw))
         counts = Counts(*(getattr(raw, f.name) for f in fields(Counts)))
         itemsize = 8 if "-DREAL=double" in kernel.module.options else 4
-        grid, block, shared = tuple(sizes[0]), tuple(sizes[1]), sizes[2]
-        self.launches.append(Launch(kernel.name, grid, block, shared, itemsize, counts, _sites(kernel)))
+        grid, block, shared_mem = tuple(sizes[0]), tuple(sizes[1]), sizes[2]
+        self.launches.append(Launch(kernel.name, grid, block, shared_mem, itemsize, counts, _sites(kernel)))
 
 
 def current() -> Watcher | None:
