@@ -62,7 +62,7 @@ __device__ __forceinline__ void block_of_weights(const real* dy, const real* x, 
         const int column = left + x_ + 16 * j, tap = column / g.K;
         down[j] = tap / g.across.taps * g.down.step * g.down.reach;
         right[j] = tap % g.across.taps * g.across.step * g.across.reach;
-        channel[j] = column < length ? blockIdx.z * g.K + column % g.K : -1;
+        channel[j] = column < length ? int(blockIdx.z) * g.K + column % g.K : -1;
     }
     Pixel pixel(g, begin + y_);
     real sum[NEAR][4];
