@@ -135,7 +135,7 @@ def test_wheel_holds_both_packages_and_runs(tmp_path):
 
 
 def sources():
-    for folder in ("tinyresnet", "kernels", "tests"):
+    for folder in ("tinyresnet", "kernels", "lessons", "tests"):
         yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".md", ".html", ".cu"})
     yield from (path for path in ROOT.iterdir() if path.suffix in {".md", ".toml"} or path.name == "Makefile")
 

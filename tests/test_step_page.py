@@ -448,7 +448,7 @@ def test_layer_alone(open_page: Any, tmp_path: Path) -> None:
 WIDGET = """async (text) => {
   const { render } = (await import(URL.createObjectURL(new Blob([text.module], { type: "text/javascript" })))).default;
   const listeners = {};
-  const values = { payload: text.payload, step: 0, language: "zh" };
+  const values = { payload: text.payload, step: 0, language: "zh", ...text.start };
   window.model = {
     get: (name) => values[name],
     set: (name, value) => { values[name] = value; },
@@ -457,7 +457,7 @@ WIDGET = """async (text) => {
     off: (name) => { delete listeners[name]; },
     told: (name, value) => { values[name] = value; listeners[`change:${name}`](); },
   };
-  const root = document.body.attachShadow({ mode: "open" });
+  const root = document.body.shadowRoot ?? document.body.attachShadow({ mode: "open" });
   const el = root.appendChild(document.createElement("div"));
   window.close = render({ model: window.model, el });
   window.el = el;
@@ -486,6 +486,10 @@ def test_widget(open_page: Any) -> None:
     assert page.evaluate("model.get('step')") == 7
     page.evaluate("close()")
     assert page.evaluate("el.childElementCount") == 0
+    for start, number in (({"step": 44}, 45), ({"step": 3, "cell": {"step": 7, "name": "y", "at": [1, 0, 2, 2]}}, 8)):
+        page.evaluate(WIDGET, {"module": module_source(), "payload": payload(session()), "start": start})
+        assert page.evaluate("el.querySelector('.sentence').textContent").startswith(f"第 {number} 步")
+        assert page.evaluate("model.get('step')") == number - 1
 
 
 def test_cells_read_well(open_page: Any) -> None:

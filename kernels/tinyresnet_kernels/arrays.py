@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from .memory import pool
+from . import memory
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -62,7 +62,7 @@ def empty_memory(
     shape: tuple[int, ...], like: Array, *, channels_last: bool, dtype: npt.DTypeLike | None = None
 ) -> Array:
     """An array of this shape (N, C, H, W) and of `like`'s kind and dtype (if no other is given), not filled, in the layout asked for."""
-    empty = pool.empty if array_module(like) is np else array_module(like).empty
+    empty = memory.pool.empty if array_module(like) is np else array_module(like).empty
     dtype = like.dtype if dtype is None else dtype
     if not channels_last:
         return empty(shape, dtype)

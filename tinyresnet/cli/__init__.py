@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 from ..errors import InputError, unknown
 
-COMMANDS = ("demo", "train", "eval", "predict", "gradcheck", "step", "data", "bench", "doctor")
+COMMANDS = ("demo", "train", "eval", "predict", "gradcheck", "step", "lesson", "data", "bench", "doctor")
 
 
 class Command(Protocol):

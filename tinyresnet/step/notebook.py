@@ -23,6 +23,9 @@ from .page import module_source, style_source
 from .payload import payload
 from .session import Session, hand_session
 
+IN_CELL = (
+    ".tinyresnet-step .moves { position: static; }"  # the page on a phone fixes its buttons to the window: not here
+)
 MOST = 3_000_000  # characters of a payload: more makes a notebook slow, and its file large
 
 
@@ -74,7 +77,7 @@ def _widget_class() -> Any:
         """The page, and what is looked at."""
 
         _esm = module_source()
-        _css = style_source()
+        _css = f"{style_source()}\n{IN_CELL}"
         payload = traitlets.Dict().tag(sync=True)
         language = traitlets.Unicode("en").tag(sync=True)
         step = traitlets.Int(0).tag(sync=True)

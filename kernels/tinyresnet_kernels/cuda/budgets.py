@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeVar
 
-from . import patches, patches_weight
+from . import patches
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ BUDGETS = {
 }
 
 # Bytes of dynamic shared memory that a kernel's launcher asks for at most, by names as above; other kernels have none.
-DYNAMIC_SHARED = {"implicit_gemm_v4_*": patches.SHARED_BYTES, "implicit_gemm_weight_v4_*": patches_weight.SHARED_BYTES}
+DYNAMIC_SHARED = {"implicit_gemm_v4_*": patches.SHARED_BYTES, "implicit_gemm_weight_v4_*": patches.SHARED_BYTES}
 
 
 def least_share(kernel: str, real: str) -> float:

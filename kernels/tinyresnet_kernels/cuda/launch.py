@@ -63,12 +63,13 @@ def flat(x: Array) -> Array:
 
     It starts at a multiple of 16 bytes, so that kernels may load vectors: what does not is copied.
     """
-    xp = array_module(x)
+    xp: Any = array_module(x)
     if x.ndim == 4 and not x.flags.c_contiguous:
         x = x.transpose(0, 2, 3, 1) if x.transpose(0, 2, 3, 1).flags.c_contiguous else x
     x = xp.ascontiguousarray(x).reshape(-1)
-    address = x.ctypes.data if xp is np else x.data.ptr
-    return x.copy() if address % 16 else x  # type: ignore[no-any-return]
+    memory: Any = x.data
+    address = x.ctypes.data if xp is np else memory.ptr
+    return x.copy() if address % 16 else x
 
 
 def channels_last(x: Array) -> Array:

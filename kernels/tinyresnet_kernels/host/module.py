@@ -239,7 +239,8 @@ def _describe(value: Any) -> str:
 def _functions(code: str) -> dict[str, str]:
     """The functions of a text by name, with their bodies: whatever stands between braces behind a name and parameters."""
     code = re.sub(r"//[^\n]*|^#[^\n]*|__launch_bounds__\([^)]*\)", "", code, flags=re.MULTILINE)
-    found, depth, start, opened = {}, 0, 0, 0
+    found: dict[str, str] = {}
+    depth = start = opened = 0
     for brace in re.finditer(r"[{}]", code):
         if brace[0] == "{":
             opened = brace.start() if depth == 0 else opened

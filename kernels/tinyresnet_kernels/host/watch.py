@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import arrays
+from .. import memory
 from . import build
 from .lines import line_of, shared_arrays
 
@@ -163,12 +163,12 @@ def watching(*, check: bool = True, count: bool = True) -> Iterator[Watcher]:
     it counts. Fresh memory comes filled with a mark, so it is not for two threads at once.
     """
     watcher = Watcher(check, count)
-    token, pool = _watcher.set(watcher), arrays.pool
-    arrays.pool = _MarkedMemory()  # type: ignore[assignment]
+    token, pool = _watcher.set(watcher), memory.pool
+    memory.pool = _MarkedMemory()  # type: ignore[assignment]
     try:
         yield watcher
     finally:
-        arrays.pool = pool
+        memory.pool = pool
         _watcher.reset(token)
 
 

@@ -30,6 +30,7 @@ async function answered(url, request) {
 /** A notebook's widget (anywidget): `model` has the payload, and gets the step and the cell. */
 export function render({ model, el }) {
   const payload = model.get("payload");
+  const asked = { step: model.get("step"), cell: model.get("cell") }; // before `mount` tells the model where it starts
   const app = mount(el, payload, { language: model.get("language") ?? "en", onChange: told });
 
   function told({ step, cell }) {
@@ -45,8 +46,8 @@ export function render({ model, el }) {
   };
   model.on("change:step", go);
   model.on("change:cell", select);
-  if (model.get("cell")?.at) select();
-  else if (model.get("step")) go();
+  if (asked.cell?.at) app.select(asked.cell);
+  else if (asked.step) app.go(asked.step);
   return () => {
     model.off("change:step", go);
     model.off("change:cell", select);

@@ -1,0 +1,1 @@
+"""The long experiments behind the lessons: `python -m tinyresnet.course.experiments.NAME --help`. `lessons/data` holds their results."""
