@@ -29,6 +29,7 @@ USUAL = Budget(0.5, 0.5)
 BUDGETS = {
     "matmul_v3": Budget(0.5, 0.375),
     "matmul_v4": Budget(0.25, 0.25),
+    "implicit_gemm_weight_v3_64": Budget(0.375, 0.375),
     "implicit_gemm*_v3_64": Budget(0.5, 0.375),
     # Where the shape asks for all shared memory that there is without asking twice, one block of 4 (12) warps fits beside another.
     "implicit_gemm_v4_*": Budget(0.125, 0.125),

@@ -112,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(256) implicit_gemm_weight_v3_16(con
     block_of_weights<1>(dy, x, partials, geometry, chunk, outputs, columns);
 }
 
-extern "C" __global__ void __launch_bounds__(256) implicit_gemm_weight_v3_64(const real* __restrict__ dy, const real* __restrict__ x,
+extern "C" __global__ void __launch_bounds__(256, 3) implicit_gemm_weight_v3_64(const real* __restrict__ dy, const real* __restrict__ x,
                                                                              real* __restrict__ partials, const int* __restrict__ geometry, int chunk) {
     __shared__ real outputs[16 * 80], columns[16 * 80];
     block_of_weights<4>(dy, x, partials, geometry, chunk, outputs, columns);

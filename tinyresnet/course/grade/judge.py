@@ -3,7 +3,7 @@
     with Student("conv.py") as student:
         dx, dweight, dbias = student.call("conv2d_backward", dy, (x, weight, bias, 1, 0))
 
-The file runs in a process of its own (`process.py`, `inside/child.py`), behind the best wall there is (`sandbox.py`).
+The file runs in a process of its own (`process.py`, `inside/__main__.py`), behind the best wall there is (`sandbox.py`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHILD = Path(__file__).resolve().parent / "inside" / "child.py"
+CHILD = Path(__file__).resolve().parent / "inside" / "__main__.py"
 PYTHON = Path(
     getattr(sys, "_base_executable", "") or sys.executable
 ).resolve()  # not a virtual environment's: those hold packages
