@@ -215,11 +215,12 @@ def _(measured, mo, select, source):
 
 
 @app.cell(hide_code=True)
-def _(mo):
-    mo.md(r"""
+def _(mo, runs, source):
+    _minutes = sum(row["seconds"] for row in runs[source.value]) / 60
+    mo.md(f"""
     ### 现在轮到你的机器
 
-    那张表花了不少时间。这里是它的最小版本，当场运行：一个网络能不能把 **50 张图片背下来**？每个批次都包含全部 50 张；更新 50 次；学习率一律 0.1。
+    表里的这些训练在一台繁忙的机器上依次进行，共花了 {_minutes:.0f} 分钟。这里是它的最小版本，当场运行：一个网络能不能把 **50 张图片背下来**？每个批次都包含全部 50 张；更新 50 次；学习率一律 0.1。
     """)
     return
 
@@ -557,7 +558,7 @@ def _(mo):
 
 
 @app.cell(hide_code=True)
-def _(Figure, ORANGE, mo, np, places, select, show, style, surface):
+def _(Figure, GREY, ORANGE, mo, np, places, select, show, style, surface):
     surfaces_held = places.data("surface")
     _rows = surfaces_held["results"]
     _grids = {}
@@ -574,7 +575,7 @@ def _(Figure, ORANGE, mo, np, places, select, show, style, surface):
         _panels = _figure.subplots(2, 2)
         for _axes, (_network, _loss) in zip(_panels.flat, _grids.items(), strict=True):
             _drawn = _axes.contourf(_steps, _steps, np.log(_loss), levels=np.log(_levels))
-            _axes.contour(_drawn, colors="#7F8487", linewidths=0.6)
+            _axes.contour(_drawn, colors=GREY, linewidths=0.6, linestyles="solid")
             _axes.plot(0, 0, "+", color=ORANGE, markersize=10, markeredgewidth=2)
             _axes.set(title=f"{_network[0]} {_network[1]}", aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
         _bar = _figure.colorbar(_drawn, ax=_panels, label="training loss", shrink=0.8)
