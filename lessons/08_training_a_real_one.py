@@ -719,7 +719,7 @@ def _(mo):
 
     ```
     tinyresnet lesson start 08
-    tinyresnet lesson check FILE
+    tinyresnet lesson check sgd.py
     ```
 
     You write SGD with momentum and weight decay: (a) predict the numbers of some steps, (b) fill the gaps, (c) from an empty page. The check compares with measured runs and names the likely mistake.

@@ -17,8 +17,7 @@ def _():
     from matplotlib.figure import Figure
 
     from tinyresnet.bench import subjects
-    from tinyresnet.bench.profile import _traffic as traffic
-    from tinyresnet.bench.profile import profile
+    from tinyresnet.bench.profile import profile, traffic
     from tinyresnet.course import kernel_lab
     from tinyresnet.course.figures import BLUE, GREEN, GREY, INK, ORANGE, show, style
     from tinyresnet.course.predict import ask, reveal

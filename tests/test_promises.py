@@ -256,7 +256,8 @@ def modules() -> list[Any]:
     return [importlib.import_module(module.name) for module in found if not module.name.endswith("__main__")]
 
 
-NO_OPS = ("tinyresnet.gradcheck.museum", "tinyresnet.explain", "tinyresnet.course")  # wrong on purpose; in words; exercises
+# Wrong on purpose; in words; exercises.
+NO_OPS = ("tinyresnet.gradcheck.museum", "tinyresnet.explain", "tinyresnet.course")
 
 
 def test_every_backward_op_is_run_by_a_row() -> None:

@@ -91,7 +91,7 @@ class Profile:
         """How long the launches take on a card at best."""
         parts: dict[str, float] = defaultdict(float)
         for launch in self.launches:
-            line = modelled_seconds(_traffic(launch), card)
+            line = modelled_seconds(traffic(launch), card)
             parts[BOUNDS[line.bound]] += line.seconds
         return Model(sum(parts.values()), max(parts, key=lambda name: parts[name], default="-"))
 
@@ -114,7 +114,7 @@ class Profile:
         }
 
 
-def _traffic(launch: Launch) -> Traffic:
+def traffic(launch: Launch) -> Traffic:
     """What the model wants to know. Since Volta, shared memory and the first cache are one, and what goes to global memory takes the same
     path of 128 bytes, four sectors, a clock; a request takes a clock at least.
     """
