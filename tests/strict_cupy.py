@@ -427,6 +427,7 @@ class Device:
     """The one device."""
 
     id = 0
+    compute_capability = "90"
 
     def synchronize(self) -> None:
         """Nothing is left to do."""

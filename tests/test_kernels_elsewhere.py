@@ -43,14 +43,14 @@ from tinyresnet.cli import main
 from tinyresnet.layers.conv import conv2d_backward, conv2d_forward
 from tinyresnet_kernels import available, use
 
-assert available() == ["reference"]
+assert "cpu" not in available()
 y, cache = conv2d_forward(np.ones((2, 3, 4, 4)), np.ones((5, 3, 3, 3)))
 conv2d_backward(y, cache)
 try:
     with use("cpu"):
         pass
 except ValueError as error:
-    assert str(error) == "backend 'cpu' is not available here: available are reference"
+    assert str(error).startswith("backend 'cpu' is not available here: available are reference")
 else:
     raise AssertionError
 assert main(["doctor", "--json"]) == 0
@@ -64,4 +64,4 @@ def test_without_numba_the_readable_forms_serve_and_doctor_says_what_is_lost() -
     assert (checks["numba"]["mark"], checks["numba"]["found"]) == ("optional", "not installed")
     for part in ("the fast CPU kernels", "training takes more than 10 times as long", "pip install numba"):
         assert part in checks["numba"]["advice"]
-    assert checks["kernels"]["found"] == "reference"
+    assert checks["kernels"]["found"] in ("reference", "reference, cuda-host")  # the latter where there is a C++ compiler

@@ -40,7 +40,7 @@ def python(*arguments, path=(ROOT, ROOT / "kernels"), cwd=None):
     return done.stdout
 
 
-def fastest(measure, limit, tries=25):
+def fastest(measure, limit, tries=60):
     """The least of several measurements; more of them as long as none is below the limit, as other programs run here too."""
     least = measure()
     for _ in range(tries):
@@ -51,11 +51,13 @@ def fastest(measure, limit, tries=25):
     return least
 
 
+@pytest.mark.alone
 def test_import_takes_less_than_a_quarter_of_a_second():
     code = "import time; t = time.perf_counter(); import tinyresnet; print(time.perf_counter() - t)"
     assert fastest(lambda: float(python("-c", code)), 0.25) < 0.25
 
 
+@pytest.mark.alone
 def test_help_takes_less_than_three_tenths_of_a_second():
     def seconds():
         began = time.perf_counter()

@@ -475,6 +475,7 @@ def test_a_step_is_printed_without_compiling_anything():
     assert b"\\x" not in done.stdout
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize(("last", "code"), [(b"q", 0), (b"\x03", 130)], ids=["q", "Ctrl-C"])
 def test_on_a_real_terminal_which_is_left_as_it_was(last, code):

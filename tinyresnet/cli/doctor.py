@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import console, environment
-from .check import importable
+from . import console
 
 HELP = "show what is installed here, and what to install for what is missing"
 EXAMPLE = """\
@@ -22,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check everything; the exit code: 1 if something required is missing."""
+    from . import environment
+    from .check import importable
+
     checks = environment.examine()
     missing = [check.name for check in checks if check.mark == "missing"]
     if args.json:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import cast
 
 from ..errors import InputError
-from . import console, lesson_exercises, lesson_grade, lesson_instructor, lesson_open
+from . import console
 
 HELP = "the course: open its lessons, do its exercises, grade them"
 EXAMPLE = """\
@@ -20,11 +20,12 @@ examples:
   tinyresnet lesson start 3
   tinyresnet lesson check conv.py
 """
-PARTS = (lesson_open, lesson_exercises, lesson_grade, lesson_instructor)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's actions; each sets `action`, a function of the arguments that gives the exit code."""
+    from . import lesson_exercises, lesson_grade, lesson_instructor, lesson_open
+
     actions = parser.add_subparsers(dest="name", metavar="ACTION", required=True)
     listed = actions.add_parser(
         "list",
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--language", default="en", metavar="en|zh", help="English or Chinese (default: en)")
     listed.add_argument("--json", action="store_true", help="print the list as JSON")
     listed.set_defaults(action=_list)
-    for part in PARTS:
+    for part in (lesson_open, lesson_exercises, lesson_grade, lesson_instructor):
         part.add_parser(actions)
 
 
