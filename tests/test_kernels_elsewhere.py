@@ -64,4 +64,4 @@ def test_without_numba_the_readable_forms_serve_and_doctor_says_what_is_lost() -
     assert (checks["numba"]["mark"], checks["numba"]["found"]) == ("optional", "not installed")
     for part in ("the fast CPU kernels", "training takes more than 10 times as long", "pip install numba"):
         assert part in checks["numba"]["advice"]
-    assert checks["kernels"]["found"] in ("reference", "reference, cuda-host")  # the latter where there is a C++ compiler
+    assert checks["kernels"]["found"].startswith("reference")  # and cuda-host where there is a C++ compiler
