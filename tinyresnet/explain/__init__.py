@@ -14,7 +14,7 @@ from tinyresnet_kernels import Array
 
 from ..errors import InputError
 from ..trace import Step, Trace
-from . import conv, linear, loss, moves, norm, pool
+from . import conv, cross_entropy, linear, moves, norm, pool
 from .terms import FUNCTIONS, Cell, Explanation, Factor, Index, Rule, Tensors, Term
 
 __all__ = ["FUNCTIONS", "OPS", "Cell", "Explainer", "Explanation", "Factor", "Term", "explain"]
@@ -51,7 +51,7 @@ OPS: dict[str, Op] = {
     "Fork": Op(moves.fork_forward, moves.fork_backward, ("a", "b")),
     "Add": Op(moves.add_forward, moves.add_backward, ("y",), ("da", "db")),
     "ShortcutA": Op(moves.shortcut_a_forward, moves.shortcut_a_backward),
-    "CrossEntropy": Op(loss.forward, loss.backward, LOSS, ("dx",), loss.derived),
+    "CrossEntropy": Op(cross_entropy.forward, cross_entropy.backward, LOSS, ("dx",), cross_entropy.derived),
 }
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from tinyresnet_kernels import Array, accelerated, array_module, same_kind
 
-from .errors import InputError
-from .layers import checks
+from ..errors import InputError
+from ..layers import checks
 
 
 class CrossEntropyCache(NamedTuple):
