@@ -20,7 +20,9 @@ from tinyresnet.layers import (
     AvgPool2d,
     BatchNorm2d,
     Chain,
+    Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     Fork,
@@ -28,10 +30,15 @@ from tinyresnet.layers import (
     Identity,
     Linear,
     MaxPool2d,
+    PointBoxes,
     ReLU,
     ShortcutA,
+    Sigmoid,
+    UpsampleBilinear,
+    UpsampleNearest,
 )
-from tinyresnet.loss import CrossEntropyCache, softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from tinyresnet.loss import LOSSES as KINDS
+from tinyresnet_kernels import same_kind
 
 Shape: TypeAlias = tuple[int, ...]
 Tensors: TypeAlias = dict[str, Any]  # parameters and buffers as torch tensors, by name
@@ -59,26 +66,37 @@ def fill(layer: Layer, seed: int = 100) -> Layer:
 
 @dataclass(frozen=True)
 class Case:
-    """One row. `any_shape`: it takes x of every shape; `no_cache`: its backward remembers nothing to compare dy with."""
+    """One row. `any_shape`: it takes x of every shape; `no_cache`: its backward remembers nothing to compare dy with.
+
+    `far`: x are boxes x0 y0 x1 y1, with so much between the drawn corners that none is turned inside out.
+    `refuses_empty`: it is a mean, which N = 0 does not have.
+    """
 
     name: str
     make: Make
     x_shapes: tuple[Shape, ...]
     torch: Torch
     arms: int = 1  # how many arrays x is made of
+    channels: tuple[int, ...] = ()  # of each of them, where they differ from those of the shape
     whole_numbers: bool = False  # x is made of a few whole numbers, so that it has ties
     any_shape: bool = False
     no_cache: bool = False
+    refuses_empty: bool = False
+    far: int = 0
 
     def layer(self, dtype: npt.DTypeLike = np.float64) -> Layer:
         """A fresh layer; two of them are alike in every bit."""
         return fill(self.make(np.random.default_rng(0), dtype))
 
     def x(self, shape: Shape | None = None, dtype: npt.DTypeLike = np.float64, seed: int = 1) -> Any:
-        """An input (an array or a pair) of this shape, by default the first row's."""
+        """An input (an array or several) of this shape, by default the first row's."""
         shape = self.x_shapes[0] if shape is None else shape
-        arrays = [draw(seed + 10 * arm, shape) for arm in range(self.arms)]
-        arrays = [(np.floor(array) if self.whole_numbers else array).astype(dtype) for array in arrays]
+        shapes = [(shape[0], C, *shape[2:]) for C in self.channels] or [shape] * self.arms
+        arrays = [draw(seed + 10 * arm, one) for arm, one in enumerate(shapes)]
+        arrays = [np.floor(array) if self.whole_numbers else array for array in arrays]
+        for array in arrays if self.far else ():
+            array[:, 2:] += self.far
+        arrays = [array.astype(dtype) for array in arrays]
         return arrays[0] if self.arms == 1 else tuple(arrays)
 
     @property
@@ -123,6 +141,19 @@ def _conv(name: str, C: int, O: int, kernel: Any, *x_shapes: Shape, bias: bool =
         return F.conv2d(x, p["weight"], p["bias"] if bias else None, **words)
 
     return Case(name, make, x_shapes, torch)
+
+
+def _conv_transpose(
+    name: str, C: int, O: int, kernel: Any, *x_shapes: Shape, bias: bool = False, stride: Any = 1, pad: Any = 0
+) -> Case:
+    return Case(
+        name,
+        lambda rng, dtype: ConvTranspose2d(C, O, kernel, stride=stride, pad=pad, bias=bias, rng=rng, dtype=dtype),
+        x_shapes,
+        lambda F, x, p, train: F.conv_transpose2d(
+            x, p["weight"], p["bias"] if bias else None, stride=stride, padding=pad
+        ),
+    )
 
 
 def _norm(F: Any, x: Any, p: Tensors, at: str, train: bool) -> Any:
@@ -215,6 +246,51 @@ def _avg_pool(name: str, *x_shapes: Shape, kernel: Any, stride: Any = None, pad:
     )
 
 
+def _upsample(name: str, kind: Any, scale: Any, *x_shapes: Shape) -> Case:
+    settings = {"mode": "bilinear", "align_corners": False} if kind is UpsampleBilinear else {"mode": "nearest"}
+    return Case(
+        name,
+        lambda rng, dtype: kind(scale),
+        x_shapes,
+        lambda F, x, p, train: F.interpolate(x, scale_factor=scale, **settings),
+    )
+
+
+def _concat(name: str, channels: tuple[int, ...], *x_shapes: Shape) -> Case:
+    return Case(
+        name,
+        lambda rng, dtype: Concat(),
+        x_shapes,
+        lambda F, x, p, train: F.torch.cat(x, 1),
+        arms=len(channels),
+        channels=channels,
+    )
+
+
+class Skip(Layer):
+    """A U of one step: down and up again beside a skip, whose channels then stand side by side (Ronneberger et al. 2015)."""
+
+    def __init__(self) -> None:
+        self.fork, self.down, self.up, self.concat = Fork(), MaxPool2d(2), UpsampleBilinear(2), Concat()
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Any]:
+        (a, b), _ = self.fork.forward(x, train=train)
+        a, down = self.down.forward(a, train=train)
+        a, up = self.up.forward(a, train=train)
+        y, concat = self.concat.forward((a, b), train=train)
+        return y, (down, up, concat)
+
+    def backward(self, dy: Array, cache: Any) -> Array:
+        down, up, concat = cache
+        da, db = self.concat.backward(dy, concat)
+        return self.fork.backward((self.down.backward(self.up.backward(da, up), down), db), None)
+
+
+def _torch_skip(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+    a = F.interpolate(F.max_pool2d(x, 2), scale_factor=2, mode="bilinear", align_corners=False)
+    return F.torch.cat((a, x), 1)
+
+
 def _stem(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
     conv = Conv2d(3, 4, 3, stride=2, bias=True, rng=rng, dtype=dtype)
     return Chain({"conv": conv, "norm": BatchNorm2d(4, dtype=dtype), "relu": ReLU(), "pool": MaxPool2d(2)})
@@ -228,6 +304,17 @@ def _torch_stem(F: Any, x: Any, p: Tensors, train: bool) -> Any:
 def _torch_dropout(F: Any, x: Any, p: Tensors, train: bool) -> Any:
     kept = np.random.default_rng(5).random(tuple(x.shape)) >= 0.3
     return x * x.new_tensor(kept / 0.7) if train else x
+
+
+def _point_boxes(name: str, stride: int, *x_shapes: Shape, **settings: Any) -> Case:
+    def torch(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+        _, _, H, W = x.shape
+        ltrb = stride * x.clamp(max=math.log(settings.get("most", 64))).exp()
+        row, column = np.mgrid[:H, :W] + 0.5
+        points = x.new_tensor(np.stack([column, row, column, row]) * stride)
+        return points + x.new_tensor([-1, -1, 1, 1])[:, None, None] * ltrb
+
+    return Case(name, lambda rng, dtype: PointBoxes(stride, **settings), x_shapes, torch)
 
 
 LAYERS = (
@@ -248,6 +335,12 @@ LAYERS = (
     _conv("conv 3x2, depthwise, 2 for 1", 3, 6, (3, 2), (2, 3, 5, 6), groups=3, dilation=(1, 2), bias=True),
     _conv("conv 7x7, stride 2, pad 3", 3, 2, 7, (1, 3, 9, 8), (2, 3, 10, 11), stride=2, pad=3),
     _conv("conv 3x3, more pad than kernel", 2, 2, 3, (2, 2, 3, 2), pad=4, stride=2),
+    _conv_transpose("transposed conv 3x3, pad 1", 3, 4, 3, (2, 3, 4, 5), (1, 3, 1, 3), pad=1),
+    _conv_transpose("transposed conv 4x4, stride 2, pad 1, bias", 2, 3, 4, (2, 2, 3, 4), stride=2, pad=1, bias=True),
+    _conv_transpose("transposed conv 2x2, stride 2", 4, 2, 2, (2, 4, 4, 3), (1, 4, 1, 1), stride=2),
+    _conv_transpose("transposed conv 3x2, strides 2 and 3: gaps", 2, 3, (3, 2), (3, 2, 3, 4), stride=(2, 3), bias=True),
+    _conv_transpose("transposed conv 5x3, stride 2, pads 3 and 0", 3, 2, (5, 3), (2, 3, 5, 3), stride=2, pad=(3, 0)),
+    _conv_transpose("transposed conv 2x3, more pad than kernel", 2, 2, (2, 3), (2, 2, 7, 8), pad=(2, 3)),
     Case(
         "batch norm",
         lambda rng, dtype: BatchNorm2d(3, dtype=dtype),
@@ -261,6 +354,13 @@ LAYERS = (
         ((2, 3, 4, 5),),
         lambda F, x, p, train: F.relu(x),
         whole_numbers=True,
+        any_shape=True,
+    ),
+    Case(
+        "sigmoid",
+        lambda rng, dtype: Sigmoid(),
+        ((2, 3, 4, 5), (3, 7)),
+        lambda F, x, p, train: x.sigmoid(),
         any_shape=True,
     ),
     _max_pool("max pool 2x2", (2, 3, 4, 6), (1, 2, 5, 7), kernel=2),
@@ -277,12 +377,22 @@ LAYERS = (
         ((2, 3, 4, 5), (1, 2, 7, 3)),
         lambda F, x, p, train: x.mean((2, 3), keepdim=True),
     ),
+    _upsample("nearest x2", UpsampleNearest, 2, (2, 3, 3, 5), (1, 2, 1, 4)),
+    _upsample("nearest x3", UpsampleNearest, 3, (2, 2, 4, 3)),
+    _upsample("nearest x2 x3", UpsampleNearest, (2, 3), (3, 2, 3, 2), (1, 3, 5, 1)),
+    _upsample("nearest x1", UpsampleNearest, 1, (2, 3, 4, 5)),
+    _upsample("bilinear x2", UpsampleBilinear, 2, (2, 3, 3, 5), (1, 2, 1, 4)),
+    _upsample("bilinear x3", UpsampleBilinear, 3, (2, 2, 4, 3)),
+    _upsample("bilinear x2 x3", UpsampleBilinear, (2, 3), (3, 2, 3, 2), (1, 3, 5, 1)),
+    _upsample("bilinear x1", UpsampleBilinear, 1, (2, 3, 4, 5)),
     Case(
         "linear",
         lambda rng, dtype: Linear(5, 4, rng=rng, dtype=dtype),
         ((3, 5), (1, 5)),
         lambda F, x, p, train: F.linear(x, p["weight"], p["bias"]),
     ),
+    _point_boxes("point boxes, stride 8", 8, (2, 4, 3, 5), (1, 4, 1, 2)),
+    _point_boxes("point boxes, stride 4, some clipped", 4, (2, 4, 5, 3), most=2),
     Case("flatten", lambda rng, dtype: Flatten(), ((2, 3, 4, 5), (3, 4)), lambda F, x, p, train: x.flatten(1)),
     Case(
         "dropout",
@@ -300,6 +410,9 @@ LAYERS = (
         any_shape=True,
         no_cache=True,
     ),
+    _concat("concat", (3, 3), (2, 3, 4, 5)),
+    _concat("concat 2 1", (2, 1), (2, 2, 4, 3), (1, 2, 1, 5)),
+    _concat("concat 4 1 2", (4, 1, 2), (3, 4, 2, 3), (2, 4, 5, 4)),
     Case(
         "fork",
         lambda rng, dtype: Fork(),
@@ -322,6 +435,7 @@ LAYERS = (
         ((2, 4, 5, 6), (1, 4, 4, 3)),
         lambda F, x, p, train: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 1, 2)),
     ),
+    Case("skip", lambda rng, dtype: Skip(), ((2, 3, 4, 6), (1, 3, 6, 2)), _torch_skip),
     Case("chain", _stem, ((2, 3, 9, 12), (3, 3, 7, 6)), _torch_stem),
     _block("residual block, identity", "resnet20", "layer1.0", _basic(), (2, 3, 4, 5)),
     _block("residual block, shortcut A", "resnet20", "layer2.0", _basic("A", 2), (3, 3, 5, 4)),
@@ -346,23 +460,34 @@ LAYERS = (
 )
 
 
-class CrossEntropy(Layer):
-    """Softmax cross-entropy as a layer, so that the generic tests walk it too. `labels` makes those of (N, K) logits."""
+class Loss(Layer):
+    """A loss as a layer, so that the generic tests walk it too. `others` makes what it takes beside x from x's shape.
 
-    def __init__(self, labels: Callable[[int, int], Array], **settings: Any) -> None:
-        self.labels, self.settings = labels, settings
+    shape: of an x that is right; for one with other axes an error is expected anyway.
+    """
 
-    def forward(self, x: Array, *, train: bool) -> tuple[Array, CrossEntropyCache]:
-        N, K = (
-            x.shape if getattr(x, "ndim", 0) == 2 else (2, 3)
-        )  # for another x than (N, K), an error is expected anyway
-        labels = self.labels(N, K)
-        if labels.dtype.kind == "f" and getattr(x, "dtype", None) == np.float32:
-            labels = labels.astype(np.float32)
-        return softmax_cross_entropy_forward(x, labels, **self.settings)
+    def __init__(self, kind: str, others: Callable[[Shape], tuple[Array, ...]], shape: Shape, **settings: Any) -> None:
+        self.kind, self.others, self.shape, self.settings = kind, others, shape, settings
 
-    def backward(self, dy: Array, cache: CrossEntropyCache) -> Array:
-        return softmax_cross_entropy_backward(dy, cache)
+    def given(self, x: Any) -> tuple[list[Array], dict[str, Any]]:
+        """What the loss takes beside x, and its settings, both of x's precision and on its side."""
+        others = self.others(x.shape if getattr(x, "ndim", 0) == len(self.shape) else self.shape)
+        return [_fitting(a, x) for a in others], {name: _fitting(value, x) for name, value in self.settings.items()}
+
+    def forward(self, x: Array, *, train: bool) -> tuple[Array, Any]:
+        others, settings = self.given(x)
+        return KINDS[self.kind][0](x, *others, **settings)
+
+    def backward(self, dy: Array, cache: Any) -> Array:
+        return KINDS[self.kind][1](dy, cache)
+
+
+def _fitting(value: Any, x: Any) -> Any:
+    """An array of fractions with x's precision, on x's side; anything else, and labels, as it is."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    single = getattr(x, "dtype", None) == np.float32
+    return same_kind(value.astype(np.float32 if single else np.float64), x)
 
 
 def _classes(N: int, K: int) -> Array:
@@ -385,7 +510,120 @@ def _loss(name: str, labels: Callable[[int, int], Array], **settings: Any) -> Ca
         tensor = x.new_tensor(wanted)
         return F.cross_entropy(x, tensor.long() if wanted.dtype.kind == "i" else tensor, **settings)
 
-    return Case(name, lambda rng, dtype: CrossEntropy(labels, **settings), ((4, 5), (3, 7), (1, 2)), torch)
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        return Loss("CrossEntropy", lambda shape: (labels(shape[0], shape[1]),), (4, 5), **settings)
+
+    return Case(name, make, ((4, 5), (3, 7), (1, 2)), torch, refuses_empty=True)
+
+
+def _pixel_labels(shape: Shape, mark: int) -> Array:
+    N, K, H, W = shape
+    places = np.arange(N * H * W).reshape(N, H, W)
+    return np.where(places % 3 == 1, mark, places * 5 % K)
+
+
+def _pixels(name: str, *x_shapes: Shape, mark: int = 255, class_weights: Array | None = None) -> Case:
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        settings = {"ignore_index": mark, "class_weights": class_weights}
+        return Loss("PixelCrossEntropy", lambda shape: (_pixel_labels(shape, mark),), x_shapes[0], **settings)
+
+    def torch(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+        labels = x.new_tensor(_pixel_labels(x.shape, mark)).long()
+        weight = None if class_weights is None else x.new_tensor(class_weights)
+        return F.cross_entropy(x, labels, weight=weight, ignore_index=mark)
+
+    return Case(name, make, x_shapes, torch, refuses_empty=True)
+
+
+def _focal_targets(shape: Shape, *, soft: bool) -> Array:
+    """0 and 1 and, if soft, what lies between; every fourth does not count."""
+    targets = (draw(6, shape) + 2) / 4 if soft else (draw(6, shape) > 0.5).astype(float)
+    return np.where(np.arange(math.prod(shape)).reshape(shape) % 4 == 2, -1, targets)
+
+
+def _focal(
+    name: str, *x_shapes: Shape, soft: bool = False, alpha: float | None = 0.25, gamma: float = 2.0, count: float = 3
+) -> Case:
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        settings = {"alpha": alpha, "gamma": gamma, "count": count}
+        return Loss("FocalLoss", lambda shape: (_focal_targets(shape, soft=soft),), x_shapes[0], **settings)
+
+    def torch(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+        targets = x.new_tensor(_focal_targets(x.shape, soft=soft))
+        counts, targets = targets >= 0, targets.clamp(min=0)
+        losses = F.binary_cross_entropy_with_logits(x, targets, reduction="none")
+        losses = losses * (x.sigmoid() - targets).abs() ** gamma
+        if alpha is not None:
+            losses = losses * (alpha * targets + (1 - alpha) * (1 - targets))
+        return losses[counts].sum() / count
+
+    return Case(name, make, x_shapes, torch)
+
+
+def _smooth_l1(name: str, *x_shapes: Shape, beta: float, count: float, whole_numbers: bool = False) -> Case:
+    def target(shape: Shape) -> Array:
+        wanted = draw(4, shape)
+        return np.floor(wanted) if whole_numbers else wanted
+
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        return Loss("SmoothL1", lambda shape: (target(shape),), x_shapes[0], beta=beta, count=count)
+
+    def torch(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+        return F.smooth_l1_loss(x, x.new_tensor(target(x.shape)), beta=beta, reduction="sum") / count
+
+    return Case(name, make, x_shapes, torch, whole_numbers=whole_numbers)
+
+
+FAR = 5  # between the drawn corners of boxes: x0 and y0 are in [-2, 2), x1 and y1 in [3, 7)
+
+
+def _beside(shape: Shape) -> Array:
+    """Targets for such boxes: across them, apart from them in one way and in both, around them, inside them, a line."""
+    kinds = [
+        [-1, -1, 4, 4.5],
+        [7.5, 0, 9, 3],
+        [8, 7, 9, 9],
+        [-3, -3, 8, 7.5],
+        [2, 2.25, 3, 3],
+        [-3, 2, 9, 2.5],
+        [0, 2, 9, 2],
+    ]
+    return np.resize(np.array(kinds, float), shape)
+
+
+def _touching(shape: Shape) -> Array:
+    """Targets that share edges with the whole-numbered boxes of seed 1: equal, beside, at a corner, inside, around; a line on an edge."""
+    x0, y0, x1, y1 = np.floor(draw(1, shape)).T + np.array([[0], [0], [FAR], [FAR]])
+    kinds = [
+        [x0, y0, x1, y1],
+        [x1, y0, x1 + 2, y1],
+        [x0 - 3, y0 + 1, x0, y1 + 1],
+        [x1, y1, x1 + 1, y1 + 2],
+        [x0, y0 + 1, x1 - 1, y1],
+        [x0 - 1, y0, x1, y1 + 1],
+        [x1, y0, x1, y1],
+    ]
+    return np.array([[edge[m] for edge in kinds[m % len(kinds)]] for m in range(len(x0))]).reshape(shape)
+
+
+def _giou(name: str, target: Callable[[Shape], Array], M: int, *, weighted: bool = False, ties: bool = False) -> Case:
+    def others(shape: Shape) -> tuple[Array, ...]:
+        return (target(shape), draw(5, shape[:1]) + 2.5) if weighted else (target(shape),)
+
+    def torch(F: Any, x: Any, p: Tensors, train: bool) -> Any:
+        wanted, *weight = (x.new_tensor(other) for other in others(x.shape))
+        near, far, low, high = x[:, :2], x[:, 2:], wanted[:, :2], wanted[:, 2:]
+        overlap, outer = far.minimum(high) - near.maximum(low), far.maximum(high) - near.minimum(low)
+        overlap = overlap.maximum(overlap.new_zeros(()))  # halves a gradient at 0, as `clamp` and `relu` do not
+        intersection, enclosing = overlap[:, 0] * overlap[:, 1], outer[:, 0] * outer[:, 1]
+        union = (far - near).prod(1) + (high - low).prod(1) - intersection
+        losses = 1 - (intersection / union - (enclosing - union) / enclosing)
+        return (losses * weight[0] if weighted else losses).sum() / 2.5
+
+    def make(rng: np.random.Generator, dtype: npt.DTypeLike) -> Layer:
+        return Loss("GIoU", others, (M, 4), count=2.5)
+
+    return Case(name, make, ((M, 4), (1, 4)), torch, whole_numbers=ties, far=FAR)
 
 
 LOSSES = (
@@ -395,6 +633,19 @@ LOSSES = (
     _loss("cross-entropy, smoothed, ignored class 3", _some_ignored(3), label_smoothing=0.2, ignore_index=3),
     _loss("cross-entropy, distributions", _distributions),
     _loss("cross-entropy, distributions, smoothed", _distributions, label_smoothing=0.3),
+    _pixels("pixel cross-entropy", (2, 4, 3, 5), (1, 3, 2, 2), (3, 2, 1, 4)),
+    _pixels("pixel cross-entropy, class weights", (2, 4, 3, 5), class_weights=np.array([0.5, 2, 0, 1.25])),
+    _pixels("pixel cross-entropy, class weights, ignored -1", (2, 2, 3, 2), mark=-1, class_weights=np.array([1, 0.1])),
+    _focal("focal loss", (2, 3, 4, 5), (1, 2, 3, 2)),
+    _focal("focal loss, soft targets", (4, 5), (3, 7), soft=True, alpha=0.6, gamma=1.5, count=0.5),
+    _focal("focal loss, no alpha", (4, 5), alpha=None, gamma=1),
+    _focal("focal loss, gamma 0", (2, 4), gamma=0, soft=True),
+    _smooth_l1("smooth L1", (3, 4), (5, 4), beta=1.0, count=3),
+    _smooth_l1("smooth L1, beta 1/9, pictures", (2, 4, 3, 5), (1, 3, 2, 2), beta=1 / 9, count=7),
+    _smooth_l1("smooth L1, beta 2, whole numbers", (6, 4), beta=2.0, count=1.5, whole_numbers=True),
+    _giou("GIoU", _beside, 7),
+    _giou("GIoU, weighted", _beside, 9, weighted=True),
+    _giou("GIoU, edges that coincide", _touching, 14, ties=True),
 )
 
 CASES = LAYERS + LOSSES

@@ -379,6 +379,14 @@ def log(x: Any) -> ndarray:
     return _quiet(np.log, _own(x))
 
 
+def log1p(x: Any) -> ndarray:
+    return _quiet(np.log1p, _own(x))
+
+
+def maximum(x1: Any, x2: Any) -> ndarray:
+    return _quiet(np.maximum, _own(x1), _host(x2))
+
+
 def as_strided(x: Any, shape: Any = None, strides: Any = None) -> ndarray:
     return _on_device(np.lib.stride_tricks.as_strided(_own(x), shape, strides))
 

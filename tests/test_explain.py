@@ -20,9 +20,11 @@ from traces import TRACES, explained, some_cells
 every_trace = pytest.mark.parametrize("name", TRACES)
 some_traces = pytest.mark.parametrize("name", [name for name in TRACES if "float32" not in name][::5])
 
-# What comes from outside: pictures (of an add on its own: a, b), parameters, labels, the gradient that is sent back (of a fork: da, db),
-# running statistics, and what dropout draws.
-OUTSIDE = {"x", "a", "b", "weight", "bias", "labels", "target", "dy", "da", "db", "mean", "var", "scale"}
+# What comes from outside: pictures (of an add on its own: a, b; of a concat: x0, x1...), parameters, labels, the gradient that is sent back
+# (of a fork: da, db), running statistics, and what dropout draws.
+OUTSIDE = {"x", "a", "b", "x0", "x1", "x2"}
+OUTSIDE |= {"weight", "bias", "labels", "target", "dy", "da", "db", "mean", "var", "scale"}
+OUTSIDE |= {"targets", "class_weights"}  # of losses
 
 
 def tolerance(explanation: Explanation, explainer: Explainer) -> float:

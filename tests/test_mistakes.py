@@ -193,7 +193,7 @@ ROWS: list[tuple[str, str, str, str, Wrong]] = [
         SMOOTH,
         "CrossEntropy backward",
         "dx",
-        lambda t, s, at: t["p"][at] / 4 if t["target"][at] else None,
+        lambda t, s, at: t["dy"] * t["p"][at] / 4 if t["target"][at] else None,
     ),
     ("loss_target_minus_p", HAND, "CrossEntropy backward", "dx", times(-1, "dx")),
     ("loss_not_divided", HAND, "CrossEntropy backward", "dx", times(2, "dx")),

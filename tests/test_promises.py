@@ -7,6 +7,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import tinyresnet
 from cases import CASES, Case, draw, every_layer, like, parts, upstream
 from tinyresnet import Array, Layer, softmax_cross_entropy
+from tinyresnet.loss import pixel_cross_entropy, sigmoid_focal_loss
 from tinyresnet_kernels import is_channels_last, use
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -162,7 +164,7 @@ def test_two_forwards_then_the_first_backward(case: Case, train: bool, then: boo
 @both_modes
 def test_gradients_are_the_measured_slopes(case: Case, train: bool) -> None:
     """Along random directions, in training and in evaluation: central differences with one Richardson step, error of order h^4."""
-    x = case.x() if not case.whole_numbers else like(case.x(), [draw(1, case.x_shapes[0])])
+    x = replace(case, whole_numbers=False).x()
     y, dx, grads = run(case.layer(), x, train=train)
     dy = upstream(y)
 
@@ -245,6 +247,30 @@ def test_a_nan_in_an_ignored_row_stays_there() -> None:
     assert np.isfinite(loss)
     assert np.isfinite(dlogits).all()
     assert not dlogits[1].any()
+
+
+def test_a_nan_that_does_not_count_stays_there() -> None:
+    logits = draw(3, (1, 3, 2, 2))
+    logits[0, :, 1, 0] = np.nan
+    _, by_pixel = found = pixel_cross_entropy(logits, np.array([[[0, 2], [255, 1]]], np.uint8))
+    targets = np.where(np.isnan(logits), -1.0, 1.0)
+    for loss, dlogits in (found, sigmoid_focal_loss(logits, targets, count=2)):
+        assert np.isfinite(loss)
+        assert np.isfinite(dlogits).all()
+        assert not dlogits[0, :, 1, 0].any()
+    assert np.count_nonzero(by_pixel) == 9
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_huge_logits_give_no_infinity(dtype: type) -> None:
+    """A wrong answer costs what its logit is, and pulls with all it weighs; a right one costs nothing."""
+    logits = np.array([[3e4, -3e4], [-3e4, 3e4]], dtype)
+    loss, dlogits = sigmoid_focal_loss(logits, np.array([[1, 0], [1, 0]], dtype), count=1)
+    assert loss == pytest.approx(3e4, rel=1e-6)
+    np.testing.assert_allclose(dlogits, [[0, 0], [-0.25, 0.75]], rtol=1e-6)
+    loss, dlogits = pixel_cross_entropy(logits.reshape(1, 2, 1, 2), np.array([[[0, 0]]]))
+    assert loss == pytest.approx(3e4, rel=1e-6)
+    np.testing.assert_allclose(dlogits, np.array([[0, -0.5], [0, 0.5]]).reshape(1, 2, 1, 2))
 
 
 # No row is missing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 from cases import CASES, LOSSES, Case, draw, like, parts, upstream
 from tinyresnet import InputError, softmax_cross_entropy
 from tinyresnet.layers import Conv2d
+from tinyresnet.layers.concat import concat_forward
 from tinyresnet.layers.conv import conv2d_forward
 from tinyresnet.layers.linear import linear_forward
 from tinyresnet.layers.norm import batch_norm_forward
 from tinyresnet.layers.pool import avg_pool_forward, max_pool_forward
 from tinyresnet.layers.shortcut import subsample_pad_forward
+from tinyresnet.layers.upsample import upsample_bilinear_forward, upsample_nearest_forward
+from tinyresnet.loss import pixel_cross_entropy, sigmoid_focal_loss
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 both_modes = pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
@@ -55,9 +59,13 @@ def test_wrong_x_is_refused(case: Case, train: bool) -> None:
         refused(functools.partial(layer.forward, like(x, [value] * case.arms), train=train), came)
     if dict(layer.named_params()):
         refused(lambda: layer.forward(a.astype(np.float32), train=train), "float32", "float64")
-    if case.arms == 2:
-        refused(lambda: layer.forward((a, a[..., :-1]), train=train), "b has shape", a.shape, a[..., :-1].shape)
-        refused(lambda: layer.forward((a, a.astype(np.float32)), train=train), "b has dtype", "float32", "float64")
+    if case.arms > 1:
+        rest, last = parts(x)[:-1], parts(x)[-1]
+        name = "b" if case.name == "add" else f"x{len(rest)}"
+        for cut in (last[..., :-1], last[..., :-1, :], last[:-1]):
+            refused(lambda cut=cut: layer.forward((*rest, cut), train=train), f"{name} has shape", cut.shape)
+        single = last.astype(np.float32)
+        refused(lambda: layer.forward((*rest, single), train=train), f"{name} has dtype", "float32", "float64")
 
 
 @every_case
@@ -92,6 +100,12 @@ def wrong_conv(setting: str, value: Any) -> Callable[[], object]:
     return lambda: conv2d_forward(X, WEIGHT, **settings)
 
 
+def wrong_focal(setting: str, value: Any) -> Callable[[], object]:
+    """A focal loss that is right but for one setting."""
+    settings: dict[str, Any] = {"count": 1, setting: value}
+    return lambda: sigmoid_focal_loss(LOGITS, np.ones((3, 4)), **settings)
+
+
 WRONG_CALLS: dict[str, tuple[Callable[[], object], tuple[object, ...]]] = {
     **{
         f"conv2d, {setting} {value}": (
@@ -123,6 +137,10 @@ WRONG_CALLS: dict[str, tuple[Callable[[], object], tuple[object, ...]]] = {
         ("var has shape", (4, 1)),
     ),
     "linear, bias": (lambda: linear_forward(LOGITS, draw(1, (5, 4)), np.zeros(4)), ("bias has shape", (4,), (5,))),
+    "nearest, scale": (lambda: upsample_nearest_forward(X, scale=0), ("upsample_nearest: scale is 0",)),
+    "bilinear, scale": (lambda: upsample_bilinear_forward(X, scale=(2, 1.5)), ("scale is (2, 1.5)",)),  # type: ignore[arg-type]
+    "concat, one array": (lambda: concat_forward((X,)), ("a tuple of 1",)),
+    "concat, no tuple": (lambda: concat_forward(X), ("a ndarray",)),  # type: ignore[arg-type]
     "shortcut A, stride": (lambda: subsample_pad_forward(X, out_channels=8, stride=0), ("stride is 0",)),
     "cross-entropy, label too large": (
         lambda: softmax_cross_entropy(LOGITS, np.array([0, 4, 1])),
@@ -137,6 +155,61 @@ WRONG_CALLS: dict[str, tuple[Callable[[], object], tuple[object, ...]]] = {
     "cross-entropy, labels in a list": (lambda: softmax_cross_entropy(LOGITS, [0, 1, 2]), ("labels", "list")),  # type: ignore[arg-type]
     "cross-entropy, no distributions": (lambda: softmax_cross_entropy(LOGITS, np.ones((3, 4))), ("not distributions",)),
     "cross-entropy, all ignored": (lambda: softmax_cross_entropy(LOGITS, np.full(3, -100)), ("no row", (3, 4))),
+    "pixel cross-entropy, label too large": (
+        lambda: pixel_cross_entropy(X, np.where(np.arange(60).reshape(2, 5, 6) == 43, 4, 255)),
+        ("label 4", "picture 1, row 2, column 1", "4 classes", "0 to 3", 255),
+    ),
+    "pixel cross-entropy, label negative": (
+        lambda: pixel_cross_entropy(X, np.full((2, 5, 6), -2), ignore_index=-1),
+        ("label -2", "picture 0, row 0, column 0", -1),
+    ),
+    "pixel cross-entropy, masks of another size": (
+        lambda: pixel_cross_entropy(X, np.zeros((2, 6, 5), int)),
+        ("labels", (2, 6, 5), (2, 5, 6)),
+    ),
+    "pixel cross-entropy, masks in float": (lambda: pixel_cross_entropy(X, np.ones((2, 5, 6))), ("labels", "float64")),
+    "pixel cross-entropy, all ignored": (
+        lambda: pixel_cross_entropy(X, np.full((2, 5, 6), 255)),
+        ("no pixel", (2, 4, 5, 6)),
+    ),
+    "pixel cross-entropy, nothing weighs": (
+        lambda: pixel_cross_entropy(X, np.ones((2, 5, 6), int), class_weights=np.array([1.0, 0, 1, 1])),
+        ("no pixel", (2, 4, 5, 6)),
+    ),
+    "pixel cross-entropy, class weight negative": (
+        lambda: pixel_cross_entropy(X, np.ones((2, 5, 6), int), class_weights=np.array([1, 1, -0.5, 1])),
+        ("class_weights[2]", -0.5),
+    ),
+    "pixel cross-entropy, class weights too few": (
+        lambda: pixel_cross_entropy(X, np.ones((2, 5, 6), int), class_weights=np.ones(3)),
+        ("class_weights", (3,), (4,)),
+    ),
+    **{
+        f"focal loss, {name} {value}": (wrong_focal(name, value), (name, value))
+        for name, values in {
+            "count": (0, -1, math.nan, "1"),
+            "gamma": (-0.5, None),
+            "alpha": (1.5, -0.1, "x"),
+        }.items()
+        for value in values
+    },
+    "focal loss, target": (
+        lambda: sigmoid_focal_loss(LOGITS, np.where(np.arange(12).reshape(3, 4) == 6, 1.5, 0), count=1),
+        ("targets[1, 2] is 1.5", "-1"),
+    ),
+    "focal loss, target -0.5": (
+        lambda: sigmoid_focal_loss(LOGITS, np.full((3, 4), -0.5), count=1),
+        ("[0, 0] is -0.5",),
+    ),
+    "focal loss, target NaN": (lambda: sigmoid_focal_loss(LOGITS, np.full((3, 4), np.nan), count=1), ("is nan",)),
+    "focal loss, too few targets": (
+        lambda: sigmoid_focal_loss(LOGITS, np.ones((3, 1)), count=1),
+        ("targets", (3, 1), (3, 4)),
+    ),
+    "focal loss, targets in float32": (
+        lambda: sigmoid_focal_loss(LOGITS, np.ones((3, 4), np.float32), count=1),
+        ("targets", "float32", "float64"),
+    ),
     "cross-entropy, smoothing": (
         lambda: softmax_cross_entropy(LOGITS, np.zeros(3, int), label_smoothing=1.5),
         ("label_smoothing is 1.5", "0 to 1"),
@@ -167,12 +240,14 @@ def test_too_small_a_picture_is_refused() -> None:
 def test_empty_batch(case: Case, train: bool) -> None:
     layer = case.layer()
     x = like(case.x(), [array[:0] for array in parts(case.x())])
-    if case in LOSSES or (train and case.has_norm):
+    if case.refuses_empty or (train and case.has_norm):
         refused(lambda: layer.forward(x, train=train), parts(x)[0].shape[0])
         return
     y, cache = layer.forward(x, train=train)
     dx = layer.backward(upstream(y), cache)
     full = case.layer().forward(case.x(), train=train)[0]
-    assert [part.shape for part in parts(y)] == [(0, *part.shape[1:]) for part in parts(full)]
+    wanted = [(0, *part.shape[1:]) if part.ndim else () for part in parts(full)]  # of nothing, a loss is the number 0
+    assert [part.shape for part in parts(y)] == wanted
+    assert not any(np.any(part) for part in parts(y))
     assert [part.shape for part in parts(dx)] == [part.shape for part in parts(x)]
     assert not any(param.grad.any() for _, param in layer.named_params())

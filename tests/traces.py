@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import tinyresnet as tr
-from cases import CASES, Case, CrossEntropy, draw, upstream
+from cases import CASES, LOSSES, Case, Loss, draw, upstream
 from tinyresnet import Layer
 from tinyresnet.explain import Cell, Explainer
 from tinyresnet.layers import Identity
@@ -30,12 +30,13 @@ def trace_of(layer: Layer, x: Any, *, train: bool, labels: Any = None) -> Trace:
     return steps
 
 
-def trace_of_loss(case: Case, logits: Any) -> Trace:
+def trace_of_loss(case: Case, x: Any) -> Trace:
     """A row of the losses, which are functions and no layers of a model."""
     loss = case.layer()
-    assert isinstance(loss, CrossEntropy)
-    with trace(Identity()) as steps:
-        steps.loss(logits, loss.labels(*logits.shape), **loss.settings)
+    assert isinstance(loss, Loss)
+    others, settings = loss.given(x)
+    with use("reference"), trace(Identity()) as steps:
+        steps.loss_of(loss.kind, x, *others, dloss=0.75, **settings)
     return steps
 
 
@@ -68,7 +69,7 @@ def _all() -> Iterator[tuple[str, Callable[[], Trace]]]:
         if case.name.startswith("units") or case.name == "resnet20, narrow":
             continue  # units are fused, narrow networks stand above
         for shape in case.x_shapes:
-            if case.name.startswith("cross-entropy"):
+            if case in LOSSES:
                 yield f"{case.name} {shape}", partial(trace_of_loss, case, case.x(shape))
                 continue
             for train in case.modes:

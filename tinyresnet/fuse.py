@@ -169,12 +169,16 @@ class Fused(Layer):
         return dy if self.through else None
 
 
-def fuse(model: Layer, *, input_gradient: bool = True) -> Fused:
+def fuse(model: Layer, *, input_gradient: bool = True) -> Layer:
     """The same network, with units in place of the blocks they can stand for: basic, bottleneck and plain ones, and the stem.
 
     Blocks of other kinds (pre-activation) run as the layers they are. Training wants no gradient at the pictures: with
-    `input_gradient=False` none is made, and `backward` returns None. Raises InputError if `model` is no chain of layers.
+    `input_gradient=False` none is made, and `backward` returns None. Detectors and segmenters know themselves how (their method
+    `fused`). Raises InputError if `model` is no chain of layers.
     """
+    if hasattr(model, "fused"):
+        made: Layer = model.fused(input_gradient=input_gradient)
+        return made
     if not isinstance(model, Chain):
         raise InputError(f"fuse: the model is a {type(model).__name__}: a network made of a chain of layers is wanted")
     steps: list[Layer] = []

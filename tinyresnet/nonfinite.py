@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 from tinyresnet_kernels import Array, array_module
 
 from .layers import Layer
-from .loss import softmax_cross_entropy
 from .observe import observe
 
 
@@ -23,10 +23,11 @@ def finite(values: Any) -> bool:
     return all(bool(array_module(array).isfinite(array).all()) for array in arrays)
 
 
-def first_nonfinite(model: Layer, x: Array, labels: Array, *, label_smoothing: float = 0.0) -> str:
+def first_nonfinite(model: Layer, x: Array, learn: Callable[[Any], tuple[Array, Any]]) -> str:
     """The first place where a NaN or infinity appears in one training step on pictures x (N, C, H, W), as half a sentence.
 
-    Looks at the pictures, the parameters, the forward pass, the loss, and the backward pass, in this order. The gradients are used up.
+    learn(y) gives the loss of the model's output and its gradient. Looks at the pictures, the parameters, the forward pass, the loss, and
+    the backward pass, in this order. The gradients are used up.
     """
     if not finite(x):
         return "in the pictures themselves"
@@ -46,9 +47,9 @@ def first_nonfinite(model: Layer, x: Array, labels: Array, *, label_smoothing: f
 
     model.zero_grad()
     with observe(model, forward=after_forward, backward=after_backward), np.errstate(all="ignore"):
-        logits, cache = model.forward(x, train=True)
-        loss, dlogits = softmax_cross_entropy(logits, labels, label_smoothing=label_smoothing)
-        if not found and not finite(np.asarray(loss)):
+        y, cache = model.forward(x, train=True)
+        loss, dy = learn(y)
+        if not found and not finite(loss):
             return "in the loss"
-        model.backward(dlogits, cache)
+        model.backward(dy, cache)
     return found[0] if found else "nowhere on a second look"

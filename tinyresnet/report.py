@@ -10,7 +10,7 @@ import os
 import string
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,22 @@ tinyresnet demo --depth 56                 and deeper?
 tinyresnet train                           a real run: resnet20 on 10,000 pictures, with checkpoints
 tinyresnet train --data cifar10 --crop 4 --flip --epochs 30
 tinyresnet data show shapes --out shapes.png
+tinyresnet predict --task detect picture.png --out found.png     a drawing of your own
+tinyresnet train --task segment            a class for every pixel
 tinyresnet doctor                          what would make it faster here"""
+
+
+SCENES_TEXT = (
+    "Cut its head off, and a residual network's stages carry a segmenter, which names every pixel, or a detector, which draws boxes. "
+    "Both come with the library, trained on drawn scenes like this one, which they have not seen."
+)
+
+
+class Scene(NamedTuple):
+    """A picture (as a PNG's bytes) of what a network found in a scene, beside what is there, and the same in words."""
+
+    png: bytes
+    words: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class Demo:
     test_set: Dataset
     evaluation: Evaluation  # of the residual network
     checks: list[tuple[str, float]]  # layer, largest relative error of its gradients
+    scenes: list[Scene]
     depth: int
     batch_size: int
     made: str  # how: command, versions, seconds
@@ -78,6 +94,11 @@ def write_report(path: str | os.PathLike[str], demo: Demo) -> None:
         f"The largest relative error, {worst_error:.0e}, is that of {html.escape(worst_layer)}.",
         checks_count=len(demo.checks),
         checks="".join(f'<tr><td>{html.escape(n)}</td><td class="number">{e:.1e}</td></tr>' for n, e in demo.checks),
+        scenes_text=SCENES_TEXT,
+        scenes="".join(
+            f'<figure><img src="{_data_uri(scene.png)}" alt="{html.escape(scene.words)}"></figure><p>{html.escape(scene.words)}</p>'
+            for scene in demo.scenes
+        ),
         next=html.escape(NEXT),
         made=html.escape(demo.made),
     )
@@ -183,4 +204,9 @@ def _png(picture: np.typing.NDArray[np.uint8]) -> str:
     pixels = picture.transpose(1, 2, 0)
     out = io.BytesIO()
     Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(out, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+    return _data_uri(out.getvalue())
+
+
+def _data_uri(png: bytes) -> str:
+    """A PNG's bytes as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

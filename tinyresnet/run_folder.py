@@ -23,12 +23,23 @@ class Progress:
     """How far a run is: everything that the next step depends on beside weights and optimiser state."""
 
     step: int = 0
-    loss_sum: float = 0.0  # over the pictures of the epoch so far
-    correct: int = 0
-    count: int = 0
-    best_top1: float = -1.0
+    sums: dict[str, float] = field(default_factory=dict)  # of each figure, over the pictures of the epoch so far
+    count: int = 0  # of these pictures
+    best: float = -1.0  # the task's figure of the best weights
     blas_threads: int = 0  # sums depend on it to the last bit
     rng_states: dict[str, Any] = field(default_factory=dict)  # of the dropout layers, by path
+
+    def add(self, figures: Mapping[str, float], count: int) -> None:
+        """Take in a batch's figures, each a mean over `count` pictures."""
+        self.count += count
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * count
+
+    def means(self) -> dict[str, float]:
+        """Each figure's mean over the epoch's pictures; the sums start again from nothing."""
+        means = {name: total / self.count for name, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
 
 
 class RunFolder:

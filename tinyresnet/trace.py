@@ -12,6 +12,7 @@ Nothing is computed otherwise than without the trace: the bits are the same. Its
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from tinyresnet_kernels import Array, Form, array_module
 
 from .errors import InputError
 from .layers import Layer
-from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from .loss import LOSSES
 from .observe import around
 
 PAIRS = {"forward": {"Add": ("a", "b")}, "backward": {"Fork": ("da", "db")}}  # how the arrays of a pair are called
@@ -40,14 +41,14 @@ class Source(NamedTuple):
 class Step:
     """One layer's pass in one direction.
 
-    `tensors` holds arrays by name. Forward: x (an add: a, b), parameters, what the cache remembers, y (a fork: a, b). Backward: the
-    same of its forward step, dy (a fork: da, db), dx (an add: da, db) and this pass's own dweight, dbias.
+    `tensors` holds arrays by name. Forward: x (an add: a, b; a concat: x0, x1...), parameters, what the cache remembers, y (a fork: a, b).
+    Backward: the same of its forward step, dy (a fork: da, db), dx (an add: da, db; a concat: dx0, dx1...) and its own dweight, dbias.
     `given` and `made` name what came in and what was computed; `sources` says which step made what came in.
     """
 
     index: int
     path: str  # "layer1.0.conv1"; the loss is "loss"
-    kind: str  # the layer's class: "Conv2d", "own MyLayer"; the loss is "CrossEntropy"
+    kind: str  # the layer's class: "Conv2d", "own MyLayer"; of a loss its name in LOSSES: "CrossEntropy"
     direction: str  # "forward" or "backward"
     train: bool
     settings: dict[str, Any]  # numbers of the cache that are not arrays: stride, pad, eps...
@@ -98,16 +99,33 @@ class Recorder(Trace):
 
     def loss(self, logits: Array, labels: Array, **settings: Any) -> tuple[float, Array]:
         """`softmax_cross_entropy`, its two passes as steps: loss and dlogits (N, K)."""
-        value, cache = softmax_cross_entropy_forward(logits, labels, **settings)
-        value = np.asarray(value)
-        one = np.ones_like(value)
-        parts = {"p": cache.p, "target": cache.target}
-        names = {"x": logits, "labels": labels, **parts, "y": value}
-        index = self._add("loss", "CrossEntropy", "forward", True, {"counted": cache.counted}, names, ("x", "labels"))
-        dlogits = softmax_cross_entropy_backward(one, cache)
-        names = {"dy": one, **parts, "dx": dlogits}
-        self._add("loss", "CrossEntropy", "backward", True, {"counted": cache.counted}, names, ("dy",), index)
-        return float(value), dlogits
+        return self.loss_of("CrossEntropy", logits, labels, **settings)
+
+    def loss_of(
+        self, kind: str, x: Array, *others: Array, path: str = "loss", dloss: float = 1.0, **settings: Any
+    ) -> tuple[float, Array]:
+        """A loss of LOSSES by its kind, its two passes as steps: loss, and dx for this `dloss` (its share in a sum of losses).
+
+        Given are x, the others under their names in the forward function, and the settings that are arrays.
+        """
+        forward, backward = LOSSES[kind]
+        value, cache = forward(x, *others, **settings)
+        xp = array_module(x)
+        value = xp.asarray(value)
+        names = list(inspect.signature(forward).parameters)[1:]
+        given = {"x": x, **dict(zip(names, others, strict=False))}
+        given |= {name: setting for name, setting in settings.items() if hasattr(setting, "dtype")}
+        kept, plain = _cache(cache)
+        called = {id(array): name for name, array in given.items()}
+        kept = {called.get(id(array), name): array for name, array in kept.items()}
+        arrays = {**given, **kept, "y": value}
+        # what is wanted is no result, although it may be made of labels
+        made = ("y", *(name for name in kept if name not in {*given, "target"}))
+        index = self._add(path, kind, "forward", True, plain, arrays, tuple(given), made)
+        dy = xp.asarray(xp.ones_like(value) * dloss)
+        dx = backward(dy, cache)
+        self._add(path, kind, "backward", True, plain, {"dy": dy, **kept, "dx": dx}, ("dy",), ("dx",), index)
+        return float(value), dx
 
     def forward(self, path: str, layer: Layer, run: Any, x: Any, train: bool) -> Any:
         """Run a layer's forward pass and write the step."""
@@ -120,16 +138,11 @@ class Recorder(Trace):
         kept, settings = _cache(cache)
         made = _named(y, "y", RESULTS["forward"].get(kind))
         kept = {name: array for name, array in kept.items() if name not in given}
-        index = self._add(
-            path,
-            kind,
-            "forward",
-            train,
-            settings,
-            {**given, **params, **kept, **made},
-            tuple(given),
-            params=tuple(params),
-        )
+        arrays = {**given, **params, **kept, **made}
+        # what a cache remembers beside the given and the parameters was computed here too
+        computed = ("mask", "winner", "p", "rows", "columns", *(("mean", "var") if train else ()))
+        names = (*made, *(name for name in arrays if name in computed))
+        index = self._add(path, kind, "forward", train, settings, arrays, tuple(given), names, params=tuple(params))
         self.waiting.setdefault(id(layer), []).append((cache, index))
         return y, cache
 
@@ -146,7 +159,8 @@ class Recorder(Trace):
         forward = self._answered(layer, cache)
         train = self.steps[forward].train if forward is not None else True
         arrays = {**params, **kept, **given, **made}
-        self._add(path, kind, "backward", train, settings, arrays, tuple(given), forward, params=tuple(params))
+        names = tuple(made)
+        self._add(path, kind, "backward", train, settings, arrays, tuple(given), names, forward, params=tuple(params))
         return dx
 
     def _add(
@@ -158,18 +172,14 @@ class Recorder(Trace):
         settings: dict[str, Any],
         arrays: Mapping[str, Array],
         given: tuple[str, ...],
+        made: tuple[str, ...],
         forward: int | None = None,
         *,
         params: tuple[str, ...] = (),
     ) -> int:
-        """Write a step; its index. What is made are the names behind the given ones: y, dx, dweight..."""
+        """Write a step; its index."""
         index = len(self.steps)
         sources = {name: self._maker(arrays[name]) for name in given}
-        results = ("y", "a", "b") if direction == "forward" else tuple(n for n in arrays if n.startswith("d"))
-        made = tuple(name for name in results if name in arrays and name not in given)
-        if direction == "forward":  # what a cache remembers beside the given and the parameters was computed here too
-            computed = ("mean", "var", "mask", "winner", "p") if train else ("mask", "winner", "p")
-            made += tuple(name for name in arrays if name in computed)
         for name in made:
             self.makers.pop(id(arrays[name]), None)
         for name in made:

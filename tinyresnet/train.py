@@ -11,22 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from tinyresnet_kernels import array_module, fetch
+from tinyresnet_kernels import fetch
 
-from .data import Dataset
 from .data.augment import Augment
-from .data.batches import Batch, eval_batches, prefetch, steps_per_epoch, train_batches
+from .data.batches import prefetch, steps_per_epoch
+from .data.scene_augment import SceneAugment
 from .device import beside
 from .errors import InputError, unknown
-from .evaluate import evaluate
 from .fuse import fuse
 from .layers import Layer
-from .loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from .nonfinite import NonFiniteError, first_nonfinite
 from .optim import SGD, AdamW, Optimiser, scale_down, squared_sums
-from .resnet import ResNet
 from .run_folder import Progress, Record, RunFolder, rng_states, set_rng_states
 from .schedule import learning_rate, schedule_named
+from .tasks import task_of
 from .threads import blas_threads, using_blas_threads
 from .weights import Header, read_arrays, save
 
@@ -48,7 +46,8 @@ class Settings:
     warmup: int = 0  # steps
     clip: float = 0.0  # largest joint norm of the gradients; 0: any
     label_smoothing: float = 0.0
-    augment: Augment = field(default_factory=Augment)
+    augment: Augment = field(default_factory=Augment)  # of a classifier's pictures
+    scene_augment: SceneAugment = field(default_factory=SceneAugment)  # of a detector's and a segmenter's
     seed: int = 0
     fuse: bool = True  # run blocks as units (see `fuse.py`): the same network, faster
     save_seconds: float = 60.0  # a checkpoint after each epoch, and within one when this much time has passed
@@ -76,8 +75,8 @@ class Settings:
 
 
 def train(
-    model: ResNet,
-    data: tuple[Dataset, Dataset],
+    model: Layer,
+    data: tuple[Any, Any],
     settings: Settings,
     *,
     run: RunFolder | None = None,
@@ -85,12 +84,13 @@ def train(
     about: dict[str, Any] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Record]:
-    """Train the model in place on data = (training set, test set); yields a record after each step and each epoch.
+    """Train a classifier, detector or segmenter in place on data = (training set, test set); a record comes after each step and each epoch.
 
     {"kind": "start", "step", "steps"}, then {"kind": "step", "step", "epoch", "loss", "top1", "lr", "grad_norm", "seconds"}, where `step`
     counts the updates made so far and the gradients that made the last one are still in the model, and
     {"kind": "epoch", "step", "epoch", "train_loss", "train_top1", "val_loss", "val_top1"}. At last {"kind": "end", "step", "best_top1"}, or
-    {"kind": "stopped", "step"} when `stop()` was true after a step. Only steps and epochs are written to the log.
+    {"kind": "stopped", "step"} when `stop()` was true after a step. Only steps and epochs are written to the log. In place of top1 a
+    segmenter has pixel_accuracy and val_mean_iou, a detector class_loss, box_loss and val_ap50 (see `tasks/`).
     With a run folder, checkpoints and the log are kept in it; `resume` goes on from its last checkpoint and ends with the same bits as
     a run that was never cut off. `about` (JSON values) is kept in the checkpoint for the caller.
     Raises InputError on settings or data that do not fit, NonFiniteError where a NaN or an infinity appears.
@@ -111,20 +111,21 @@ class Trainer:
 
     def __init__(
         self,
-        model: ResNet,
-        data: tuple[Dataset, Dataset],
+        model: Any,
+        data: tuple[Any, Any],
         settings: Settings,
         run: RunFolder | None,
         about: dict[str, Any],
     ) -> None:
         self.model, (self.train_set, self.test_set), self.settings, self.run = model, data, settings, run
+        self.task = task_of(model, settings)
         self.network: Layer = (
             fuse(model, input_gradient=False) if settings.fuse else model
         )  # the same parameters either way
-        config = model.config
+        config, shape = model.config, self.train_set.shape
         for what, has, wants in (
             ("classes", len(self.train_set.classes), config.num_classes),
-            ("channels", self.train_set.x.shape[1], config.in_channels),
+            ("channels", shape[1], config.in_channels),
         ):
             if has != wants:
                 raise InputError(f"{self.train_set.name} has {has} {what}, the model {config.name} is made for {wants}")
@@ -141,7 +142,7 @@ class Trainer:
             self.train_set.classes,
             self.train_set.mean,
             self.train_set.std,
-            self.train_set.x.shape[2],
+            shape[2],
             {"settings": asdict(settings), "about": about},
         )
 
@@ -166,16 +167,7 @@ class Trainer:
     def records(self, stop: Callable[[], bool]) -> Iterator[Record]:
         """Train from where the progress is to the end; see `train`."""
         settings, progress = self.settings, self.progress
-        batches = prefetch(
-            train_batches(
-                self.train_set,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                start_step=progress.step,
-                stop_step=self.steps,
-                augment=settings.augment,
-            )
-        )
+        batches = prefetch(self.task.batches(self.train_set, settings, progress.step, self.steps))
         saved = time.monotonic()
         yield {"kind": "start", "step": progress.step, "steps": self.steps}
         with contextlib.closing(batches):
@@ -195,66 +187,45 @@ class Trainer:
                 if stopping and progress.step < self.steps:
                     yield {"kind": "stopped", "step": progress.step}
                     return
-        yield {"kind": "end", "step": progress.step, "best_top1": progress.best_top1}
+        yield {"kind": "end", "step": progress.step, f"best_{self.task.best}": progress.best}
 
-    def step(self, batch: Batch) -> Record:
+    def step(self, batch: Any) -> Record:
         """One update from one batch, which was made on the host. On a GPU, two copies there (pictures, targets) and one back (figures)."""
         model, settings, progress = self.model, self.settings, self.progress
         started, dropout = time.perf_counter(), rng_states(model)
         lr = learning_rate(self.schedule, settings.lr, progress.step, self.steps, settings.warmup)
         self.optimiser.zero_grad()
-        x, smoothing = beside(model, batch.x), settings.label_smoothing
+        x = beside(model, batch.x)
         grads = [param.grad for param in self.optimiser.params.values()]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what is not finite is looked for below
-            logits, cache = self.network.forward(x, train=True)
-            mean_loss, loss_cache = softmax_cross_entropy_forward(logits, batch.labels, label_smoothing=smoothing)
-            dloss = array_module(logits).ones_like(mean_loss)
-            self.network.backward(softmax_cross_entropy_backward(dloss, loss_cache), cache)
-            fetched, squares, predicted = fetch(mean_loss, squared_sums(grads), logits.argmax(axis=1))
+            y, cache = self.network.forward(x, train=True)
+            learned = self.task.learn(y, batch)
+            self.network.backward(learned.gradient, cache)
+            fetched, squares, *seen = fetch(learned.loss, squared_sums(grads), *learned.seen)
             loss, norm = float(fetched), math.sqrt(sum(squares.tolist()))
             if not math.isfinite(loss) or not math.isfinite(norm):
                 set_rng_states(model, dropout)
-                where = first_nonfinite(model, x, batch.labels, label_smoothing=smoothing)
+                where = first_nonfinite(model, x, lambda y: self.task.learn(y, batch)[:2])
                 raise NonFiniteError(f"a NaN or an infinity appeared in step {progress.step + 1}, {where}")
             scale_down(grads, norm, settings.clip or math.inf)
             self.optimiser.step(lr)
-        labels = batch.labels if batch.labels.ndim == 1 else batch.labels.argmax(axis=1)
-        correct = int((predicted == labels).sum())
+        figures = {"loss": loss, **self.task.figures(batch, seen)}
         progress.step += 1
-        progress.loss_sum += loss * len(labels)
-        progress.correct += correct
-        progress.count += len(labels)
-        return {
-            "kind": "step",
-            "step": progress.step,
-            "epoch": batch.epoch,
-            "loss": loss,
-            "top1": correct / len(labels),
-            "lr": lr,
-            "grad_norm": norm,
-            "seconds": time.perf_counter() - started,
-        }
+        progress.add(figures, len(batch.x))
+        record = {"kind": "step", "step": progress.step, "epoch": batch.epoch, **figures}
+        return record | {"lr": lr, "grad_norm": norm, "seconds": time.perf_counter() - started}
 
     def end_epoch(self, epoch: int) -> Record:
         """Measure the test set, keep the best weights, and start the next epoch's sums."""
         progress = self.progress
-        batches = eval_batches(self.test_set, batch_size=256, mean=self.train_set.mean, std=self.train_set.std)
-        measured = evaluate(self.network, batches, self.test_set.classes)
-        if measured.top1 > progress.best_top1:
-            progress.best_top1 = measured.top1
+        measured = self.task.measure(self.network, self.test_set, self.train_set.mean, self.train_set.std)
+        if measured[self.task.best] > progress.best:
+            progress.best = measured[self.task.best]
             if self.run is not None:
                 save(self.run.best, self.model, header=self.header)
-        record = {
-            "kind": "epoch",
-            "step": progress.step,
-            "epoch": epoch,
-            "train_loss": progress.loss_sum / progress.count,
-            "train_top1": progress.correct / progress.count,
-            "val_loss": measured.loss,
-            "val_top1": measured.top1,
-        }
-        progress.loss_sum, progress.correct, progress.count = 0.0, 0, 0
-        return record
+        record = {"kind": "epoch", "step": progress.step, "epoch": epoch}
+        record |= {f"train_{name}": value for name, value in progress.means().items()}
+        return record | {f"val_{name}": value for name, value in measured.items()}
 
     def log(self, record: Record) -> Record:
         """The record, also written to the run's log."""

@@ -17,6 +17,7 @@ from tinyresnet_kernels import Array, on_host
 from .errors import InputError
 from .files import replacing
 from .layers import Layer
+from .models import AnyConfig, Model, config_from, make
 from .resnet import Config, ResNet, build
 
 RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run's folder, the better one first
@@ -26,7 +27,7 @@ RUN_FILES = ("best.safetensors", "last.safetensors")  # in a run's folder, the b
 class Header:
     """What a weight file says of itself, beside the arrays. An empty one is a file from elsewhere, e.g. from PyTorch."""
 
-    config: Config | None = None
+    config: AnyConfig | None = None
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()  # the normalisation (pixel / 255 - mean) / std, per channel
     std: tuple[float, ...] = ()
@@ -61,10 +62,12 @@ def load(path: str | os.PathLike[str], model: Layer) -> Header:
 
 
 def load_model(path: str | os.PathLike[str], name: str | None = None) -> tuple[ResNet, Header]:
-    """The network that a weight file holds. `name` is needed only for a file from elsewhere: sizes are then read off its arrays."""
+    """The classifier that a weight file holds. `name` is needed only for a file from elsewhere: sizes are then read off its arrays."""
     arrays, header = read_arrays(path)
     arrays = rename(arrays)
     config = header.config
+    if config is not None and not isinstance(config, Config):
+        raise InputError(f"{path}: the file holds {config.name}: a classifier is wanted")
     if config is None and name is None:
         raise InputError(
             f"{path}: the file does not say which model it holds: give its name, e.g. resnet20 (--model resnet20)"
@@ -84,7 +87,15 @@ def load_model(path: str | os.PathLike[str], name: str | None = None) -> tuple[R
 
 
 def read_network(weights: str | os.PathLike[str], name: str | None = None) -> tuple[ResNet, Header]:
-    """The network in a weight file, or in the folder of a run, and the file's header; `name` as for `load_model`. Raises InputError."""
+    """The classifier in a weight file, or in the folder of a run, and the file's header; `name` as for `load_model`. Raises InputError."""
+    model, header = read_model(weights, name)
+    if not isinstance(model, ResNet):
+        raise InputError(f"{weights}: the file holds {model.config.name}: a classifier is wanted")
+    return model, header
+
+
+def read_model(weights: str | os.PathLike[str], name: str | None = None) -> tuple[Model, Header]:
+    """The network of any task in a weight file, or in the folder of a run, and the file's header. Raises InputError."""
     path = Path(weights)
     if path.is_dir():
         found = [path / file for file in RUN_FILES if (path / file).is_file()]
@@ -93,10 +104,11 @@ def read_network(weights: str | os.PathLike[str], name: str | None = None) -> tu
         path = found[0]
     arrays, header = read_arrays(path)
     checkpoint = {n.removeprefix("model."): array for n, array in arrays.items() if n.startswith("model.")}
-    if header.config is not None and checkpoint:  # a run's last state, which holds the optimiser's arrays too
+    model: Model
+    if header.config is not None and (checkpoint or not isinstance(header.config, Config)):
         try:
-            model = build(**header.config.as_dict(), rng=np.random.default_rng(0))
-            model.load_state_dict(checkpoint)
+            model = make(header.config, np.random.default_rng(0))
+            model.load_state_dict(checkpoint or arrays)  # a run's last state holds the optimiser's arrays too
         except ValueError as error:  # InputError, and NumPy's on sizes that no array can have
             raise InputError(f"{path}: {error}") from error
     else:
@@ -160,7 +172,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Header]
 def _header(about: Mapping[str, Any]) -> Header:
     model = about.get("model")
     return Header(
-        Config(**model) if model else None,
+        config_from(model) if model else None,
         tuple(str(name) for name in about.get("classes", ())),
         tuple(float(v) for v in about.get("mean", ())),
         tuple(float(v) for v in about.get("std", ())),

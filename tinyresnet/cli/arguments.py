@@ -11,17 +11,23 @@ from ..device import DEVICES
 from ..errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from ..resnet import ResNet
+    from ..models import Model
     from ..weights import Header
 
 MAX_SIZE = 4096
+TASKS = ("classify", "detect", "segment")
 Size = TypeVar("Size", bound=int | None)
 T = TypeVar("T")
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
-    """--weights, --model and --normalize."""
-    parser.add_argument("--weights", required=True, metavar="FILE", help="safetensors file, or the folder of a run")
+    """--weights, --task, --model and --normalize."""
+    parser.add_argument("--weights", metavar="FILE", help="safetensors file, or the folder of a run")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="what the weights are for (default: what the file says); detect and segment have small weights built in",
+    )
     parser.add_argument("--model", metavar="NAME", help="e.g. resnet20; only for files that do not say it themselves")
     parser.add_argument(
         "--normalize",
@@ -29,6 +35,23 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
         help="how pixels are normalised: imagenet, cifar10, cifar100, half or none (default: what the file says)",
     )
     parser.add_argument("--picture-size", type=positive, metavar="N", help="pixels (default: what the file says)")
+
+
+def network(args: argparse.Namespace) -> tuple[Model, Header]:
+    """The network of --weights, or the built-in one of --task, and its header. Raises InputError if neither is given or they do not fit."""
+    from ..resnet import ResNet
+    from ..trained import built_in
+    from ..weights import read_model
+
+    if args.weights is None:
+        if args.task not in ("detect", "segment"):
+            raise InputError("no weights: give --weights FILE, or --task detect or segment for those that are built in")
+        return built_in(args.task)
+    model, header = read_model(args.weights, args.model)
+    task = "classify" if isinstance(model, ResNet) else model.config.as_dict()["task"]
+    if args.task not in (None, task):
+        raise InputError(f"{args.weights}: these are weights to {task}, not to {args.task}")
+    return model, header
 
 
 def add_device_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -49,6 +72,17 @@ def positive(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
     return value
 
 
@@ -96,7 +130,7 @@ def normalization(name: str | None, header: Header) -> Normalization | None:
     return Normalization(*known, "as the weight file says") if known else None
 
 
-def check_channels(model: ResNet, normalize: Normalization, channels: int, what: str) -> None:
+def check_channels(model: Model, normalize: Normalization, channels: int, what: str) -> None:
     """Raise InputError unless the model and the normalisation are made for `what`'s number of channels."""
     if model.config.in_channels != channels:
         raise InputError(f"{what} has {channels} channels, but the model is made for {model.config.in_channels}")

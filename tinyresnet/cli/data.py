@@ -18,8 +18,11 @@ EXAMPLE = """\
 examples:
   tinyresnet data
   tinyresnet data show shapes --out sheet.png
+  tinyresnet data show shapes --task detect --out scenes.png
   tinyresnet data get cifar10
 """
+SHOWN = 1000  # scenes of which the objects are counted
+DRAWN = 12  # scenes in a sheet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         epilog="example:\n  tinyresnet data show shapes --out sheet.png\n  tinyresnet data show pictures/ --split test --json",
     )
     show.add_argument("spec", metavar="DATA", help="shapes, digits, cifar10, cifar100, or a path")
-    show.add_argument("--out", type=arguments.png, metavar="SHEET.png", help="draw eight pictures of each class")
+    show.add_argument(
+        "--task", choices=arguments.TASKS, default="classify", help="detect, segment: scenes (default: classify)"
+    )
+    show.add_argument(
+        "--out", type=arguments.png, metavar="SHEET.png", help="draw eight pictures of each class, or twelve scenes"
+    )
+    show.add_argument("--skip-bad", action="store_true", help="scenes: leave bad records out and count them")
     show.add_argument("--split", choices=("train", "test"), default="train", help="which part to draw (default: train)")
     show.add_argument("--picture-size", type=arguments.positive, metavar="N", help="bring pictures to N x N pixels")
     show.add_argument("--seed", type=int, default=0, help="draws shapes, and splits a folder without test (default: 0)")
@@ -54,17 +63,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> None:
-    from ..data import SOURCES
+    from ..data import SCENE_SOURCES, SOURCES
 
     if args.json:
-        console.print_json(SOURCES)
-    else:
-        console.table("data sets, as --data names them", ("name", "what it is"), list(SOURCES.items()))
+        console.print_json({**SOURCES, "scenes": SCENE_SOURCES})
+        return
+    console.table("data sets, as --data names them", ("name", "what it is"), list(SOURCES.items()))
+    console.table("with --task detect or segment", ("name", "what it is"), list(SCENE_SOURCES.items()))
 
 
 def _show(args: argparse.Namespace) -> None:
     from .. import data
 
+    if args.task != "classify":
+        _show_scenes(args)
+        return
     train, test = data.load(
         args.spec, picture_size=args.picture_size, seed=args.seed, progress=console.is_terminal(sys.stderr)
     )
@@ -82,6 +95,57 @@ def _show(args: argparse.Namespace) -> None:
     channels = [(i, f"{m:.4f}", f"{s:.4f}") for i, (m, s) in enumerate(zip(train.mean, train.std, strict=True))]
     console.table("pixels in 0..1", ("channel", "mean", "std"), channels)
     console.table("pictures of every class", ("class", "train", "test"), counts)
+
+
+def _show_scenes(args: argparse.Namespace) -> None:
+    """The same for scenes: the objects of each class in the first thousand, or the share of the pixels."""
+    import numpy as np
+
+    from ..data import IGNORED, load_scenes
+    from ..files import replacing
+    from ..tasks.sheet import scene_sheet
+
+    parts = dict(
+        zip(
+            ("train", "test"),
+            load_scenes(
+                args.spec,
+                task=args.task,
+                picture_size=args.picture_size,
+                seed=args.seed,
+                skip_bad=args.skip_bad,
+                progress=console.is_terminal(sys.stderr),
+            ),
+            strict=True,
+        )
+    )
+    about: dict[str, Any] = {}
+    for part, scenes in parts.items():
+        count, K = min(SHOWN, len(scenes)), len(scenes.classes)
+        read = scenes.read(np.arange(count))
+        objects = np.bincount(np.concatenate([np.zeros(0, np.int64), *read.labels]), minlength=K)
+        pixels = np.bincount(read.masks.ravel(), minlength=256)[1 : K + 1] / max(1, int((read.masks != IGNORED).sum()))
+        about[part] = {"count": len(scenes), "shape": scenes.shape[1:], "skipped": scenes.skipped, "looked_at": count}
+        about[part] |= {"objects": objects.tolist(), "share_of_pixels": [round(float(share), 4) for share in pixels]}
+    if args.out:
+        with replacing(args.out) as beside:
+            scene_sheet(parts[args.split], np.arange(min(DRAWN, len(parts[args.split]))), args.task).save(
+                beside, format="PNG"
+            )
+        print(f"scenes: {args.out}", file=sys.stderr)
+    train = parts["train"]
+    if args.json:
+        console.print_json({"name": train.name, "task": args.task, "classes": train.classes, **about})
+        return
+    rows = [(part, f"{v['count']:,}", " x ".join(map(str, v["shape"]))) for part, v in about.items()]
+    console.table(train.name, ("part", "scenes", "shape"), rows)
+    figure, what = ("objects", "objects") if args.task == "detect" else ("share_of_pixels", "share of the pixels")
+    counts = zip(train.classes, about["train"][figure], about["test"][figure], strict=True)
+    looked = " and ".join(f"{values['looked_at']:,} {part}" for part, values in about.items())
+    console.table(f"{what} of every class in the first {looked} scenes", ("class", "train", "test"), list(counts))
+    for part, values in about.items():
+        for reason, count in values["skipped"].items():
+            print(f"left out of {part}: {count} x {reason}")
 
 
 def _about(data: Dataset) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from . import arguments
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..gradcheck import Report
+    from ..report import Scene
     from ..twins import Twin
 
 HELP = "check every gradient, train a plain and a residual network side by side, write report.html"
@@ -67,6 +68,28 @@ def run(args: argparse.Namespace) -> int:
         )
     plain, residual = train_both(args, data)
     return report(args, data[1], checks, plain, residual, started)
+
+
+def find_in_scenes() -> list[Scene]:
+    """What the built-in segmenter and detector find in the first test scene."""
+    import io
+
+    import numpy as np
+
+    from ..data import load_scenes
+    from ..report import Scene
+    from ..tasks.sheet import picture_sheet
+    from ..trained import TASKS, built_in
+
+    found = []
+    for task in reversed(TASKS):
+        model, header = built_in(task)
+        scenes = load_scenes("shapes", task=task, picture_size=header.picture_size, train_size=1, test_size=1)[1]
+        sheet, words = picture_sheet(model, scenes, np.arange(1), header.mean, header.std)
+        out = io.BytesIO()
+        sheet.save(out, format="PNG")
+        found.append(Scene(out.getvalue(), words))
+    return found
 
 
 def check_gradients(seed: int, *, quiet: bool) -> list[Report]:
@@ -136,7 +159,8 @@ def report(
     command += "" if args.device == "cpu" else f" --device {args.device}"
     made = f"Made by {command} (tinyresnet {__version__}) in {seconds:.0f} s."
     errors = [(report.name, report.error) for report in checks]
-    demo = Demo(plain, residual, test_set, evaluation, errors, args.depth, args.batch_size, made)
+    scenes = find_in_scenes()
+    demo = Demo(plain, residual, test_set, evaluation, errors, scenes, args.depth, args.batch_size, made)
     write_report(args.out, demo)
     if args.json:
         figures = {
@@ -152,6 +176,11 @@ def report(
     print(f"   test accuracy: plain {plain.top1:.1%}, residual {residual.top1:.1%}")
     print(f"   {finding(demo)}\n   {gradient_finding(demo)}")
     print(
-        f"\n3. Open {args.out} in a browser: curves, gradients layer by layer, sample answers, what to try next ({seconds:.0f} s)."
+        "\n3. The same backbone under a segmenter and a detector, which come with the library, on a scene they have not seen"
+    )
+    for scene in scenes:
+        print(f"   {scene.words}")
+    print(
+        f"\n4. Open {args.out} in a browser: curves, gradients layer by layer, sample answers, what to try next ({seconds:.0f} s)."
     )
     return 0

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from ..resnet import ResNet
     from ..weights import Header
 
-HELP = "measure a network on a data set: top-1, top-5, every class, the confusion matrix"
+HELP = "measure a classifier, detector or segmenter on a data set: overall, and every class"
 EXAMPLE = """\
 examples:
   tinyresnet eval --weights runs/resnet20-shapes
   tinyresnet eval --model resnet20 --weights other.safetensors --data cifar10 --normalize imagenet --plot confusion.png
+  tinyresnet eval --task detect --limit 200 --plot found.png                with the weights that are built in
+  tinyresnet eval --weights runs/segment-resnet8-shapes --plot found.png
 """
 
 
@@ -43,7 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=arguments.positive, metavar="N", help="default: 128, fewer of large pictures"
     )
-    parser.add_argument("--plot", type=arguments.png, metavar="FILE.png", help="draw the confusion matrix")
+    parser.add_argument(
+        "--plot",
+        type=arguments.png,
+        metavar="FILE.png",
+        help="draw the confusion matrix; of a detector or segmenter, what it found",
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="detect, segment: leave bad records out and count them")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -52,9 +60,13 @@ def run(args: argparse.Namespace) -> int:
     from ..data import eval_batches, prefetch
     from ..device import move
     from ..evaluate import evaluate
-    from ..weights import read_network
+    from ..resnet import ResNet
 
-    model, header = read_network(args.weights, args.model)
+    model, header = arguments.network(args)
+    if not isinstance(model, ResNet):
+        from .eval_scenes import run as run_scenes
+
+        return run_scenes(args, model, header)
     move(model, args.device)
     data = _load(args, model, header)
     normalize = arguments.normalization(args.normalize, header)

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from ..resnet import ResNet
     from ..weights import Header
 
-HELP = "say what is in pictures of any size: the five best classes of each"
+HELP = "say what is in pictures of any size: the best classes, the objects found, or every pixel's class"
 EXAMPLE = """\
 examples:
   tinyresnet predict --weights runs/resnet20-shapes cat.png dog.jpg
   tinyresnet predict --weights other.safetensors --model resnet20 --normalize imagenet --classes cat,dog cat.png --json
+  tinyresnet predict --task detect drawing.png --out annotated.png          with the weights that are built in
+  tinyresnet predict --weights runs/segment-resnet8-shapes drawing.png --out annotated.png
 """
 BAR = 20  # characters of a probability of 1
 
@@ -33,7 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_device_argument(parser)
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="JPEG, PNG, BMP, GIF or WebP")
     parser.add_argument("--classes", metavar="A,B,C", help="class names (default: what the file says, else numbers)")
-    parser.add_argument("-o", "--plot", type=arguments.png, metavar="FILE.png", help="draw pictures and probabilities")
+    parser.add_argument(
+        "--threshold", type=arguments.fraction, default=0.3, metavar="P", help="detect: the least score (default: 0.3)"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        "--plot",
+        dest="plot",
+        type=arguments.png,
+        metavar="FILE.png",
+        help="draw the pictures and what was found",
+    )
     parser.add_argument("--json", action="store_true", help="print the classes as JSON")
 
 
@@ -42,9 +55,13 @@ def run(args: argparse.Namespace) -> int:
     from ..data import normalize
     from ..device import move
     from ..evaluate import logits_of, softmax
-    from ..weights import read_network
+    from ..resnet import ResNet
 
-    model, header = read_network(args.weights, args.model)
+    model, header = arguments.network(args)
+    if not isinstance(model, ResNet):
+        from .predict_scenes import run as run_scenes
+
+        return run_scenes(args, model, header)
     move(model, args.device)
     classes = _classes(args.classes, model, header)
     norm = arguments.normalization(args.normalize, header)

@@ -24,7 +24,7 @@ from .viva_cases import NEAR, alike, shown, small_case
 
 LINEAR = {  # functions that are no backward pass of a forward one: in which of their arguments they are linear
     "add_backward": (0,), "fork_backward": (0, 1), "col2im": (0,), "im2col": (0,), "conv2d_forward": (0,), "conv2d_from_columns": (0,),
-    "projection_forward": (0,), "sgd_step": (0, 1, 2),
+    "projection_forward": (0,), "sgd_step": (0, 1, 2), "upsample_nearest_forward": (0,), "merge_backward": (0, 1),
 }  # fmt: skip
 MOST_SHOWN = 9  # terms
 

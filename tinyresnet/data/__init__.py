@@ -1,4 +1,4 @@
-"""Data sets: `load(spec)` gives a training and a test set; one file a source, and batches made from them."""
+"""Data sets: `load(spec)` and `load_scenes(spec)` give a training and a test set; one file a source, and batches."""
 
 from __future__ import annotations
 
@@ -17,22 +17,35 @@ from .folder import load_folder
 from .npz import load_npz
 from .picture import read_picture
 from .resize import resize
+from .scene_augment import SceneAugment
+from .scene_batches import SceneTargets, scene_batches, scene_eval_batches
+from .scenes import IGNORED, SCENE_SOURCES, TASKS, SceneBatch, SceneSet, load_scenes
 from .shapes import load_shapes
 from .sheet import contact_sheet
 
 __all__ = [
+    "IGNORED",
     "NORMALIZE",
+    "SCENE_SOURCES",
     "SOURCES",
+    "TASKS",
     "Augment",
     "Batch",
     "Dataset",
     "Pictures",
+    "SceneAugment",
+    "SceneBatch",
+    "SceneSet",
+    "SceneTargets",
     "contact_sheet",
     "eval_batches",
     "load",
+    "load_scenes",
     "normalize",
     "prefetch",
     "read_picture",
+    "scene_batches",
+    "scene_eval_batches",
     "steps_per_epoch",
     "train_batches",
 ]

@@ -16,6 +16,7 @@ from tinyresnet_kernels import array_module
 from ..errors import InputError
 from .augment import Augment
 from .dataset import Dataset
+from .scene_set import SceneSet
 
 T = TypeVar("T")
 
@@ -46,11 +47,37 @@ def normalize(x: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> N
     return normalized
 
 
-def steps_per_epoch(data: Dataset, batch_size: int) -> int:
+def steps_per_epoch(data: Dataset | SceneSet, batch_size: int) -> int:
     """Whole batches in one epoch; the rest is left out. Raises InputError if there is not one."""
     if not 1 <= batch_size <= len(data):
         raise InputError(f"{data.name} has {len(data)} training pictures: cannot make batches of {batch_size}")
     return len(data) // batch_size
+
+
+def batch_indices(
+    data: Dataset | SceneSet, *, batch_size: int, seed: int, start_step: int, stop_step: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """The epoch and the pictures (batch_size,) of steps start_step <= s < stop_step, the same whatever start_step is.
+
+    Epoch e takes the pictures in the order default_rng((seed, 0, e)).permutation(N), and leaves out its last
+    incomplete batch. An endless set gives the pictures s * batch_size and on, each once. Raises InputError at once.
+    """
+    steps = steps_per_epoch(data, batch_size)
+    if seed < 0 or start_step < 0:
+        raise InputError(f"seed and start step must be 0 or more, got {seed} and {start_step}")
+
+    def taken() -> Iterator[tuple[int, NDArray[np.int64]]]:
+        ordered, order = -1, np.arange(0)
+        for step in range(start_step, stop_step):
+            epoch, place = divmod(step, steps)
+            if data.endless:
+                yield epoch, step * batch_size + np.arange(batch_size)
+                continue
+            if epoch != ordered:
+                ordered, order = epoch, np.random.default_rng((seed, 0, epoch)).permutation(len(data))
+            yield epoch, order[place * batch_size : (place + 1) * batch_size]
+
+    return taken()
 
 
 def train_batches(
@@ -66,26 +93,15 @@ def train_batches(
 ) -> Iterator[Batch]:
     """The batches of steps start_step <= s < stop_step, the same whatever start_step is.
 
-    Epoch e takes the pictures in the order default_rng((seed, 0, e)).permutation(N), and leaves out its last
-    incomplete batch; step s draws its augmentation from default_rng((seed, 1, s)). An endless set gives the pictures
-    s * batch_size and on, each once. `mean` and `std` default to the data's. Raises InputError.
+    They have the pictures that `batch_indices` gives; step s draws its augmentation from default_rng((seed, 1, s)).
+    `mean` and `std` default to the data's. Raises InputError.
     """
-    steps = steps_per_epoch(data, batch_size)
-    if seed < 0 or start_step < 0:
-        raise InputError(f"seed and start step must be 0 or more, got {seed} and {start_step}")
+    taken = batch_indices(data, batch_size=batch_size, seed=seed, start_step=start_step, stop_step=stop_step)
     augment = augment or Augment()
     mean, std = mean or data.mean, std or data.std
 
     def batches() -> Iterator[Batch]:
-        ordered, order = -1, np.arange(0)
-        for step in range(start_step, stop_step):
-            epoch, place = divmod(step, steps)
-            if data.endless:
-                indices = step * batch_size + np.arange(batch_size)
-            else:
-                if epoch != ordered:
-                    ordered, order = epoch, np.random.default_rng((seed, 0, epoch)).permutation(len(data))
-                indices = order[place * batch_size : (place + 1) * batch_size]
+        for step, (epoch, indices) in enumerate(taken, start_step):
             rng = np.random.default_rng((seed, 1, step))
             unit = data.x[indices].astype(np.float32) / np.float32(255)
             x = normalize(augment.colour(unit, rng), mean, std)

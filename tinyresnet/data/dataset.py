@@ -40,6 +40,11 @@ class Dataset:
     std: tuple[float, ...]
     endless: bool = False
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        return self.x.shape
+
     def __len__(self) -> int:
         return len(self.x)
 

@@ -87,3 +87,12 @@ OUTLINES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "arrow": partial(polygon, corners=ARROW),
     "hourglass": partial(polygon, corners=HOURGLASS),
 }
+
+
+def outline_distance(labels: NDArray[np.int64], x: Plane, y: Plane) -> Plane:
+    """The signed distances (n, S, S) to outlines of the classes `labels` (n,)."""
+    distance = np.empty_like(x)
+    for label, outline in enumerate(OUTLINES.values()):
+        rows = np.flatnonzero(labels == label)
+        distance[rows] = outline(x[rows], y[rows])
+    return distance

@@ -14,7 +14,24 @@ from tinyresnet_kernels import Array
 
 from ..errors import InputError
 from ..trace import Step, Trace
-from . import conv, cross_entropy, linear, moves, norm, pool
+from . import (
+    concat,
+    conv,
+    conv_transpose,
+    cross_entropy,
+    focal,
+    giou,
+    linear,
+    moves,
+    norm,
+    pixel_cross_entropy,
+    point_boxes,
+    pool,
+    sigmoid,
+    smooth_l1,
+    softmax,
+    upsample,
+)
 from .terms import FUNCTIONS, Cell, Explanation, Factor, Index, Rule, Tensors, Term
 
 __all__ = ["FUNCTIONS", "OPS", "Cell", "Explainer", "Explanation", "Factor", "Term", "explain"]
@@ -35,23 +52,45 @@ class Op(NamedTuple):
 OWN = "computed by the layer's own code"  # the rule of a kind that is not explained
 NORM = ("mean", "centred", "var", "inverse_std", "xhat", "y")
 NORM_BACK = ("dbias", "dweight", "mean_dy", "mean_dy_xhat", "dx")
-LOSS = ("largest", "shifted", "exp", "total", "inverse_total", "p", "log_total", "log_p", "losses", "y")
+LOSS = (*softmax.PARTS, "losses", "y")
+PIXEL_LOSS = (*softmax.PARTS, "weights", "weight_sum", "inverse_weight_sum", "losses", "y")
+FOCAL = ("p", "q", "log_p", "log_q", "difference", "miss", "log_miss", "modulating", "bce", "weights", "losses", "y")
+
+POINTS = ("mask", "clipped", "exp", "ltrb", "y")
+GIOU_EDGES = ("inside", "inner_edges", "outer_edges", "size", "target_size", "meets", "overlap", "outer")
+GIOU_AREAS = ("area", "target_area", "intersection", "enclosing", "union", "inverse_union", "inverse_enclosing")
+GIOU = (*GIOU_EDGES, *GIOU_AREAS, "iou", "giou", "losses", "y")
+GIOU_BACK = ("dgiou", "dunion", "dintersection", "denclosing", "dx")
 
 OPS: dict[str, Op] = {
     "Conv2d": Op(conv.forward, conv.backward, made_back=("dbias", "dweight", "dx")),
+    "ConvTranspose2d": Op(conv_transpose.forward, conv_transpose.backward, made_back=("dbias", "dweight", "dx")),
     "BatchNorm2d": Op(norm.forward, norm.backward, NORM, NORM_BACK, norm.derived),
     "ReLU": Op(moves.relu_forward, moves.relu_backward, ("mask", "y")),
+    "Sigmoid": Op(sigmoid.forward, sigmoid.backward),
     "MaxPool2d": Op(pool.max_forward, pool.max_backward, ("winner", "y")),
     "AvgPool2d": Op(pool.average_forward, pool.average_backward),
     "GlobalAvgPool": Op(pool.global_forward, pool.global_backward),
+    "UpsampleNearest": Op(upsample.nearest_forward, upsample.nearest_backward),
+    "UpsampleBilinear": Op(upsample.bilinear_forward, upsample.bilinear_backward, ("rows", "columns", "y")),
     "Identity": Op(moves.identity_forward, moves.identity_backward),
     "Flatten": Op(moves.flatten_forward, moves.flatten_backward),
     "Dropout": Op(moves.dropout_forward, moves.dropout_backward),
     "Linear": Op(linear.forward, linear.backward, made_back=("dbias", "dweight", "dx")),
+    "PointBoxes": Op(point_boxes.forward, point_boxes.backward, POINTS, ("dx",), point_boxes.derived),
     "Fork": Op(moves.fork_forward, moves.fork_backward, ("a", "b")),
     "Add": Op(moves.add_forward, moves.add_backward, ("y",), ("da", "db")),
+    "Concat": Op(concat.forward, concat.backward),  # dx: dx0, dx1 and so on
     "ShortcutA": Op(moves.shortcut_a_forward, moves.shortcut_a_backward),
+    "SmoothL1": Op(
+        smooth_l1.forward, smooth_l1.backward, ("error", "slope", "losses", "y"), ("dx",), smooth_l1.derived
+    ),
+    "GIoU": Op(giou.forward, giou.backward, GIOU, GIOU_BACK, giou.derived),
     "CrossEntropy": Op(cross_entropy.forward, cross_entropy.backward, LOSS, ("dx",), cross_entropy.derived),
+    "PixelCrossEntropy": Op(
+        pixel_cross_entropy.forward, pixel_cross_entropy.backward, PIXEL_LOSS, ("dx",), pixel_cross_entropy.derived
+    ),
+    "FocalLoss": Op(focal.forward, focal.backward, FOCAL, ("inverse_difference", "slope", "dx"), focal.derived),
 }
 
 
@@ -73,6 +112,7 @@ class Explainer:
         if op is None:
             return ()
         names = op.made if step.direction == "forward" else op.made_back
+        names += tuple(name for name in step.made if name not in names and name.rstrip("0123456789") in names)
         constants = ("mean", "var") if not step.train else ()  # of batch norm in evaluation: the running ones
         return tuple(name for name in names if name in self.tensors(index) and name not in constants)
 

@@ -42,12 +42,26 @@ class Term(NamedTuple):
         return math.prod(factor.value for factor in self.factors)
 
 
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), without an exp that overflows."""
+    e = math.exp(-abs(x))
+    return (e if x < 0 else 1) / (1 + e)
+
+
+def log_sigmoid(x: float) -> float:
+    """The log of it, also where it is too small for a number."""
+    return min(x, 0.0) - math.log1p(math.exp(-abs(x)))
+
+
 FUNCTIONS: dict[str, Callable[[list[float]], float]] = {
     "sum": math.fsum,
     "exp": lambda terms: math.exp(math.fsum(terms)),
     "log": lambda terms: math.log(math.fsum(terms)),
     "1/": lambda terms: 1 / math.fsum(terms),
     "1/sqrt": lambda terms: 1 / math.sqrt(math.fsum(terms)),
+    "sigmoid": lambda terms: sigmoid(math.fsum(terms)),
+    "log sigmoid": lambda terms: log_sigmoid(math.fsum(terms)),
+    "abs": lambda terms: abs(math.fsum(terms)),
     "> 0": lambda terms: float(not math.fsum(terms) <= 0),
     "place of the largest": lambda terms: float(terms.index(max(terms))),
 }

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinyresnet_kernels import Array, Pair, accelerated, col2im, im2col, like_memory, output_size, pair
+from tinyresnet_kernels import Array, Form, Pair, accelerated, col2im, im2col, like_memory, output_size, pair
 
 from ..errors import InputError
 from . import checks
@@ -85,7 +85,9 @@ def weight_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair,
 
 
 @accelerated
-def input_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+def input_gradient(
+    dy: Array, weight: Array, x: Array | Form, stride: Pair, pad: Pair, dilation: Pair, groups: int
+) -> Array:
     """dx (N, C, H, W) for dy (N, O, OH, OW): a pixel gets the sum over all windows it was in. Of x only the form counts."""
     (N, O, OH, OW), (_, CG, KH, KW), G = dy.shape, weight.shape, groups
     dcols = weight.reshape(G, O // G, CG * KH * KW).swapaxes(1, 2) @ dy.reshape(N, G, O // G, OH * OW)  # (N, G, CKK, P)

@@ -18,6 +18,7 @@ from tinyresnet_kernels import Array
 
 from ..errors import InputError
 from ..explain import Cell, Explainer, Explanation
+from ..loss import LOSSES
 from ..trace import Trace
 from .page import module_source, style_source
 from .payload import payload
@@ -43,8 +44,8 @@ class Traced:
     def __post_init__(self) -> None:
         if not len(self.trace):
             raise InputError("the trace has no steps: a forward pass within `with tr.trace(model) as steps:` is wanted")
-        losses = [step.tensors for step in self.trace if step.kind == "CrossEntropy" and step.direction == "forward"]
-        self.labels = losses[-1]["labels"] if losses else None
+        losses = [step.tensors for step in self.trace if step.kind in LOSSES and step.direction == "forward"]
+        self.labels = losses[-1].get("labels") if losses else None
         self.loss = float(losses[-1]["y"]) if losses else math.nan
 
 

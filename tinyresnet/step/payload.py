@@ -16,6 +16,7 @@ import numpy as np
 from tinyresnet_kernels import Array
 
 from ..explain import OPS, Explainer
+from ..loss import LOSSES
 from ..optim import grad_norm
 from ..trace import Step, Trace
 from ..trace_form import as_dict, packed
@@ -101,9 +102,11 @@ def outline(tensor: Array | Derived) -> dict[str, Any]:
 
 
 def _derived(step: Step) -> list[Derived]:
-    """What is derived of a step, from one pixel of each of its pictures: what has four axes is as large as x."""
+    """What is derived of a step, from one pixel of each of its pictures: what has four axes is as large as x. (A loss is small.)"""
     if step.kind not in OPS:
         return []
+    if step.kind in LOSSES:
+        return [Derived(step.index, name, a.shape, a.dtype) for name, a in OPS[step.kind].derived(step).items()]
     corner = {name: array[..., :1, :1] if array.ndim == 4 else array for name, array in step.tensors.items()}
     found = OPS[step.kind].derived(dataclasses.replace(step, tensors=corner))
     whole = step.tensors["x"].shape if found else ()

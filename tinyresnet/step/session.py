@@ -21,7 +21,8 @@ NUDGE = 0.01
 class Session:
     """A model and what ran through it. The readable forms of the ops run, so that nothing is compiled.
 
-    labels (N,) are None for a model that ends in no classifier: then the loss is the sum of upstream × y, upstream drawn from the seed.
+    labels are (N,) of a classifier, (N, H, W) of a segmenter, and None for a model that ends in neither: then the loss is the sum of
+    upstream × y, upstream drawn from the seed.
     """
 
     title: str
@@ -44,7 +45,8 @@ class Session:
                 upstream = np.random.default_rng(self.seed).integers(-4, 5, y.shape).astype(y.dtype) / 4
                 self.loss, dy = float((upstream * y).sum()), upstream
             else:
-                self.loss, dy = steps.loss(y, self.labels)
+                kind = "CrossEntropy" if self.labels.ndim == 1 else "PixelCrossEntropy"
+                self.loss, dy = steps.loss_of(kind, y, self.labels)
             model.backward(dy, cache)
         self.trace = Trace(steps.steps)  # without the model, and what else the recording held
 

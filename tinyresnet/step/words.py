@@ -28,7 +28,7 @@ def sentence(trace: Trace, step: Step, language: str = "en") -> str:
     """ "Step 14 of 48: the gradient reaches the add. Both branches get the same 8 numbers." Raises InputError on an unknown language."""
     of_language = in_language(language)
     known = of_language[step.direction]
-    cells = next(step.tensors[name].size for name in ("dy", "x", "a", "da") if name in step.tensors)
+    cells = next(step.tensors[name].size for name in ("dy", "x", "a", "da", "x0") if name in step.tensors)
     name = step.kind if step.train or f"{step.kind} eval" not in known else f"{step.kind} eval"
     text = known.get(name, known["other"]).format(cells=cells, kind=step.kind)
     return str(of_language["step"].format(number=step.index + 1, count=len(trace), sentence=text))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, empty_memory, like_memory
+from ..arrays import Array, Form, empty_memory, like_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from .geometry import forward_geometry, input_gradient_geometry, winograd_geometry
@@ -94,7 +94,9 @@ def correlate(x: Array, weight: Array, stride: Pair, pad: Pair, dilation: Pair, 
 
 
 @replaces("cpu", when=supported)
-def input_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+def input_gradient(
+    dy: Array, weight: Array, x: Array | Form, stride: Pair, pad: Pair, dilation: Pair, groups: int
+) -> Array:
     """As the readable form: dx (N, C, H, W)."""
     dx = empty_memory(x.shape, dy, channels_last=True)
     ways = backward_ways(x.shape, dy, weight, stride, pad, dilation, groups)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..arrays import Array, array_module, empty_memory, like_memory
+from ..arrays import Array, Form, array_module, empty_memory, like_memory
 from ..dispatch import replaces
 from ..im2col import Pair, output_size
 from . import geometry, launch, patches
@@ -51,7 +51,9 @@ def check_tensor_cores(x: Array) -> None:
 
 
 @replaces("cuda", when=supported)
-def input_gradient(dy: Array, weight: Array, x: Array, stride: Pair, pad: Pair, dilation: Pair, groups: int) -> Array:
+def input_gradient(
+    dy: Array, weight: Array, x: Array | Form, stride: Pair, pad: Pair, dilation: Pair, groups: int
+) -> Array:
     """As the readable form: dx (N, C, H, W)."""
     dx = empty_memory(x.shape, dy, channels_last=True)
     classes = geometry.backward(x.shape, weight.shape, stride, pad, dilation, groups)

@@ -13,6 +13,7 @@ from .kernel import MATMUL
 from .model import Case, Exercise, Function, Slip
 from .norm import BATCH_NORM
 from .pooling import POOL
+from .pyramid import PYRAMID
 from .residual import RESIDUAL
 from .shortcuts import SHORTCUT_B
 from .training import SGD
@@ -23,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 EXERCISES = (
-    RELU, LOSS, CONV_FORWARD, CONV, POOL, BATCH_NORM, BUGS, FOOL, RESIDUAL, SHORTCUT_B, SGD, MATMUL,
+    RELU, LOSS, CONV_FORWARD, CONV, POOL, BATCH_NORM, BUGS, FOOL, RESIDUAL, SHORTCUT_B, SGD, MATMUL, PYRAMID,
 )  # fmt: skip
 
 

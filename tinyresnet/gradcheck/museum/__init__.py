@@ -8,8 +8,9 @@ from importlib import import_module
 from .bug import MUSEUM, Bug, Setting
 
 ROOMS = (
-    "avg_pool", "block", "conv", "conv_bias", "conv_input", "dropout", "flatten", "linear", "loss",
-    "loss_labels", "max_pool", "norm", "norm_modes", "relu", "residual", "shortcut",
+    "avg_pool", "block", "concat", "conv", "conv_bias", "conv_input", "conv_transpose", "dropout", "flatten", "focal", "giou",
+    "linear", "loss", "loss_labels", "max_pool", "norm", "norm_modes", "pixel_loss", "point_boxes", "relu", "residual", "shortcut",
+    "sigmoid", "smooth_l1", "upsample",
 )  # fmt: skip
 
 for room in ROOMS:

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from ...explain import Cell, Explainer, Explanation
+from ...loss import LOSSES
 from ...trace import Step
 from ..words import words
 from .figures import bracketed, plain, signed
@@ -50,8 +51,9 @@ def origin(step: Step, name: str) -> str:
     """What a number is that no arithmetic of the trace made: a key of the words' `outside`."""
     if name in step.params:
         return "parameter"
-    if step.kind == "CrossEntropy":
-        return {"labels": "label", "target": "label", "dy": "one"}.get(name, "between")
+    if step.kind in LOSSES:
+        wanted = dict.fromkeys(("labels", "target", "targets"), "label")
+        return (wanted | {"dy": "one"}).get(name, "between")
     if step.kind == "BatchNorm2d" and name in ("mean", "var"):
         return "running"
     if step.kind == "Dropout" and name == "scale":
@@ -93,6 +95,9 @@ def ending(found: Explanation, language: str = "en", digits: int = 6) -> list[st
         "log": f"log({total}) =",
         "1/": f"1 / {total} =",
         "1/sqrt": f"1 / sqrt({total}) =",
+        "sigmoid": f"1 / (1 + exp(-({total}))) =",
+        "log sigmoid": f"-log(1 + exp(-({total}))) =",
+        "abs": f"|{total}| =",
         "> 0": f"{total} > 0:",
         "place of the largest": "place of the largest, counted from 0:",
     }

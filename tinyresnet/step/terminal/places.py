@@ -38,7 +38,7 @@ def groups(explainer: Explainer, index: int) -> dict[str, list[str]]:
 def result_of(explainer: Explainer, index: int) -> str:
     """The tensor that a step is there for: y or dx, of a pair the first."""
     names = [name for group in reversed(groups(explainer, index).values()) for name in group]
-    return next((name for name in ("y", "dx", "a", "da") if name in explainer.trace[index].made), names[0])
+    return next((name for name in ("y", "dx", "a", "da", "dx0") if name in explainer.trace[index].made), names[0])
 
 
 def start_cell(explainer: Explainer, index: int, name: str) -> Index:

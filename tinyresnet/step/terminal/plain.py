@@ -51,9 +51,8 @@ def overview_rows(session: Session) -> list[tuple[str, ...]]:
 
 def title(session: Session) -> str:
     """What is walked through."""
-    labels = (
-        [] if session.labels is None else [session.classes[k] if session.classes else str(k) for k in session.labels]
-    )
+    told = () if session.labels is None or session.labels.ndim > 1 else session.labels  # those of pixels are too many
+    labels = [session.classes[k] if session.classes else str(k) for k in told]
     pictures = f"{len(session.x)} pictures of {_by(session.x.shape[1:])}"
     return f"{session.title}: {pictures}" + (f" ({', '.join(labels)})" if labels else "") + f", loss {session.loss:.6g}"
 

@@ -126,7 +126,7 @@ function sourcesOf(walk) {
 /** Choose a number of what leaves, so that there is arithmetic to look at: of the first picture, that of most terms. */
 function firstCell(walk) {
   const step = walk.step.index;
-  const name = ["y", "a", "dx", "da"].find((one) => walk.step.made.includes(one));
+  const name = ["y", "a", "dx", "da", "dx0"].find((one) => walk.step.made.includes(one));
   if (!name || walk.stage !== "step" || walk.hidden() || !walk.ready(step)) return;
   const { data, shape } = walk.trace.tensor(step, name);
   const size = shape.length ? data.length / shape[0] : 1;

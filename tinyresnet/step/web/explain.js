@@ -1,16 +1,24 @@
 // The arithmetic behind each number of a trace, as tinyresnet/explain has it: same names, terms, symbols and rules.
 // A cell is {step, name, at: [...]}; it is a sum of terms, a term a product of factors, a factor has a cell of its own.
 
+import { CONCAT } from "./explain_concat.js";
 import { CONV } from "./explain_conv.js";
+import { CONV_TRANSPOSE } from "./explain_conv_transpose.js";
 import { LINEAR } from "./explain_linear.js";
-import { LOSS } from "./explain_loss.js";
 import { MOVES } from "./explain_moves.js";
 import { NORM } from "./explain_norm.js";
+import { POINT_BOXES } from "./explain_point_boxes.js";
 import { POOL } from "./explain_pool.js";
+import { SIGMOID } from "./explain_sigmoid.js";
+import { UPSAMPLE } from "./explain_upsample.js";
+import { LOSSES } from "./losses.js";
 import { Explanation, Factor, FUNCTIONS, GIVEN } from "./terms.js";
 
 /** How each kind of layer is explained: {forward, backward}. */
-const OPS = { ...CONV, ...NORM, ...POOL, ...LINEAR, ...MOVES, ...LOSS };
+const OPS = {
+  ...CONV, ...CONV_TRANSPOSE, ...SIGMOID, ...NORM, ...POOL, ...POINT_BOXES, ...LINEAR, ...UPSAMPLE, ...MOVES,
+  ...CONCAT, ...LOSSES,
+};
 
 const ARRAYS = {
   float64: Float64Array,
@@ -255,8 +263,9 @@ export class Explainer {
 }
 
 function madeBy(trace, index) {
-  const { kind, direction, train } = trace.steps[index];
+  const { kind, direction, train, made } = trace.steps[index];
   const names = trace.order[kind]?.[direction] ?? [];
+  const numbered = made.filter((name) => !names.includes(name) && names.includes(name.replace(/\d+$/, "")));
   const constants = train ? [] : ["mean", "var"]; // of batch norm in evaluation: the running ones
-  return names.filter((name) => trace.numbers[index].has(name) && !constants.includes(name));
+  return [...names, ...numbered].filter((name) => trace.numbers[index].has(name) && !constants.includes(name));
 }

@@ -9,7 +9,8 @@ export const isParam = (step, name) => step.params.some((param) => name === para
 /** Names for the rows and the columns of a matrix: pictures and classes; null where there are none to give. */
 export function matrixNames(walk, step, name) {
   const { shape } = walk.trace.tensor(step.index, name);
-  if (shape.length !== 2) return { rows: null, columns: null };
+  const shares = step.kind === "UpsampleBilinear"; // its matrices have no pictures
+  if (shape.length !== 2 || shares) return { rows: null, columns: null };
   const { classes } = walk.payload;
   const named = (count) => (classes.length && count === classes.length ? classes : null);
   const ofClasses = step.kind === "CrossEntropy" || (step.kind === "Linear" && ["y", "dy"].includes(name));
@@ -36,7 +37,7 @@ export function placeName(walk, { step: index, name, at }) {
 
 function vectorPlace(walk, { kind }, i) {
   if (kind === "CrossEntropy") return walk.say("picture", { letter: letter(i) });
-  if (kind === "Linear") return walk.payload.classes[i] ?? walk.say("number", { number: i + 1 });
+  if (kind === "Linear" || kind === "PixelCrossEntropy") return walk.payload.classes[i] ?? walk.say("number", { number: i + 1 });
   return walk.say("channel", { number: i + 1 });
 }
 

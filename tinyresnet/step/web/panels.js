@@ -9,6 +9,8 @@ const FIRST = {
   BatchNorm2d: ["xhat", "inverse_std", "mean", "var", "weight", "bias"],
   Linear: ["weight", "x"],
   CrossEntropy: ["p", "target"],
+  PixelCrossEntropy: ["p", "target", "weights"],
+  FocalLoss: ["p", "difference", "modulating", "bce", "weights"],
 };
 
 /** The names of a step's tensors by panel: {arrived, remembered, leaves}. */

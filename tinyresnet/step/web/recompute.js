@@ -1,6 +1,7 @@
 // Running the network again in the page: a few numbers are changed, every other one is made anew by its explanation.
 
 import { Explainer, flat, unflat } from "./explain.js";
+import { LOSSES } from "./losses.js";
 import { sum } from "./terms.js";
 
 /**
@@ -25,10 +26,11 @@ export function recompute(trace, changes, { backward = true } = {}) {
   return next;
 }
 
-/** The loss of a trace: the classifier's; without labels, the sum of the last output times the gradient sent back. */
+/** The loss of a trace: the sum of its losses, each times its dy; without one, of the last output times the gradient sent back. */
 export function lossOf(trace) {
-  const loss = trace.steps.find((step) => step.kind === "CrossEntropy" && step.direction === "forward");
-  if (loss) return trace.tensor(loss.index, "y").data[0];
+  const losses = trace.steps.filter((step) => step.kind in LOSSES && step.direction === "backward");
+  const share = ({ index, forward }) => trace.tensor(forward, "y").data[0] * trace.tensor(index, "dy").data[0];
+  if (losses.length) return sum(losses.map(share));
   const back = trace.steps.findIndex((step) => step.direction === "backward");
   const [y, upstream] = [trace.tensor(back - 1, "y"), trace.tensor(back, "dy")];
   return y && upstream ? sum([...y.data].map((value, i) => value * upstream.data[i])) : null;

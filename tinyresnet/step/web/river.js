@@ -2,9 +2,10 @@
 
 import { attribute, h, still, svg } from "./dom.js";
 import { norm, short } from "./format.js";
+import { LOSSES } from "./losses.js";
 import { riverMap } from "./river_map.js";
 
-const SYMBOLS = { Add: "+", Fork: "", CrossEntropy: "" };
+const SYMBOLS = { Add: "+", Fork: "" };
 
 /** The river of a walk: an element, and `update()`. It is a slider: the arrow keys move the bead. */
 export function makeRiver(walk) {
@@ -120,7 +121,7 @@ function labelPlace({ points, straight }) {
 
 function makeStation(station, walk) {
   const kind = station.kind.toLowerCase();
-  const big = station.kind in SYMBOLS;
+  const big = station.kind in SYMBOLS || station.kind in LOSSES;
   const element = svg(
     "g",
     { class: `station ${kind}`, onclick: () => walk.go(nearer(station, walk)) },

@@ -94,7 +94,8 @@ function edgesInto(step, { places, answers, base, beside }) {
       const to = places.get(step.index);
       const from = source ? places.get(source[0]) : { x: EDGE, y: base };
       const bank = (name !== "b" && to.bank) || (name === "a" && from?.bank) || null;
-      const gradient = back === null ? null : { step: back, name: step.kind === "Add" ? `d${name}` : "dx" };
+      const returned = ["Add", "Concat"].includes(step.kind) ? `d${name}` : "dx";
+      const gradient = back === null ? null : { step: back, name: returned };
       return {
         from: source ? source[0] : null,
         to: step.index,

@@ -12,6 +12,9 @@ const AROUND = {
   log: ["log(", ")"],
   "1/": ["1 / (", ")"],
   "1/sqrt": ["1 / √(", ")"],
+  sigmoid: ["1 / (1 + exp(−(", ")))"],
+  "log sigmoid": ["−log(1 + exp(−(", ")))"],
+  abs: ["|", "|"],
   "> 0": ["", " > 0"],
 };
 const NAMED_PARTS = ["branch", "shortcut", "direct", "mean", "variance"];

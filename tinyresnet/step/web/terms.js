@@ -54,6 +54,15 @@ export function sum(values) {
   return Number.isFinite(total) ? total + lost : total;
 }
 
+/** 1 / (1 + exp(−x)), without an exp that overflows. */
+function sigmoid(x) {
+  const e = Math.exp(-Math.abs(x));
+  return (x < 0 ? e : 1) / (1 + e);
+}
+
+/** The log of it, also where it is too small for a number. */
+const logSigmoid = (x) => Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
+
 /** How the terms' values are joined. */
 export const FUNCTIONS = {
   sum,
@@ -61,6 +70,9 @@ export const FUNCTIONS = {
   log: (terms) => Math.log(sum(terms)),
   "1/": (terms) => 1 / sum(terms),
   "1/sqrt": (terms) => 1 / Math.sqrt(sum(terms)),
+  sigmoid: (terms) => sigmoid(sum(terms)),
+  "log sigmoid": (terms) => logSigmoid(sum(terms)),
+  abs: (terms) => Math.abs(sum(terms)),
   "> 0": (terms) => (sum(terms) <= 0 ? 0 : 1),
   "place of the largest": (terms) => terms.indexOf(Math.max(...terms)),
 };
@@ -92,6 +104,10 @@ export class Explanation {
 
 /** 0 to count − 1. */
 export const range = (count) => Array.from({ length: count }, (_, i) => i);
+
+/** All places of a tensor, the last axis first. */
+export const places = (shape) =>
+  shape.reduce((found, size) => found.flatMap((place) => range(size).map((i) => [...place, i])), [[]]);
 
 /** [n, c, h, w] of all places of a channel. */
 export function channelPlaces([N, , H, W], c) {

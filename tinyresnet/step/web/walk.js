@@ -1,6 +1,7 @@
 // Where the reader is and what has been seen: everything that the screen shows follows from this.
 
 import { Explainer } from "./explain.js";
+import { LOSSES } from "./losses.js";
 import { filled, say } from "./words.js";
 
 /** The walk through one trace. Stops are its steps, then the finale (of a classifier), then the depth dial. */
@@ -56,7 +57,7 @@ export class Walk {
   }
 
   hasLoss() {
-    return this.trace.steps.some((step) => step.kind === "CrossEntropy" && step.direction === "backward");
+    return this.trace.steps.some((step) => step.kind in LOSSES && step.direction === "backward");
   }
 
   /** Whether what this step made is still blank. */
@@ -181,7 +182,7 @@ export class Walk {
     const words = this.payload.words[this.language];
     const step = this.trace.steps[stop];
     const known = words[step.direction];
-    const first = ["dy", "x", "a", "da"].find((name) => name in step.tensors);
+    const first = ["dy", "x", "a", "da", "x0"].find((name) => name in step.tensors);
     const cells = first ? this.trace.tensor(stop, first).shape.reduce((all, size) => all * size, 1) : 0;
     const named = !step.train && `${step.kind} eval` in known ? `${step.kind} eval` : step.kind;
     const sentence = filled(known[named] ?? known.other, { cells, kind: step.kind });

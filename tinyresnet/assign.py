@@ -1,0 +1,126 @@
+"""What a detector learns from: which place of which level answers for which box, and the loss over all of them.
+
+A box belongs to the level whose stride fits its size, there to the places within 1.5 strides of its centre; where two boxes claim a place,
+the smaller one has it (Tian et al. 2019, FCOS, section 3.2; centre sampling as in its revision).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyresnet_kernels import Array, array_module, fetch, same_kind
+
+from .detect import Outputs
+from .loss import giou_loss_backward, giou_loss_forward, sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
+
+RADIUS = 1.5  # strides around a box's centre
+FITS = 4.0  # a level answers for boxes of up to twice this many strides
+BOX_WEIGHT = 2.0  # of the box loss beside the class loss (Li et al. 2020)
+NOTHING, IGNORED = -1, -2  # labels of places with no box, and of those in a crowd, which count as neither
+
+
+class Places(NamedTuple):
+    """The P places of all levels, level after level and row by row: where they are, and what they answer for. All (P,) float32."""
+
+    x: NDArray[np.float32]  # pixels
+    y: NDArray[np.float32]
+    stride: NDArray[np.float32]
+    least: NDArray[np.float32]  # the half sides of a box that fits: least < half side <= most
+    most: NDArray[np.float32]
+
+
+class Targets(NamedTuple):
+    """labels (N, P) int64: a class, NOTHING or IGNORED; boxes (N, P, 4) float32, zero where there is none."""
+
+    labels: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+
+
+def places_of(size: tuple[int, int], strides: Sequence[int]) -> Places:
+    """The places of levels with these strides on a picture of this size (H, W), padded to a multiple of the last stride."""
+    H, W = (length + -length % strides[-1] for length in size)
+    parts = []
+    for i, stride in enumerate(strides):
+        y, x = np.meshgrid(*(np.arange(stride / 2, length, stride) for length in (H, W)), indexing="ij")
+        least = FITS * strides[i - 1] if i else 0.0
+        most = FITS * stride if i + 1 < len(strides) else np.inf
+        parts.append(np.stack([x.ravel(), y.ravel(), *(np.full(x.size, v) for v in (stride, least, most))]))
+    return Places(*np.concatenate(parts, axis=1).astype(np.float32))
+
+
+def assign(
+    places: Places,
+    boxes: Sequence[NDArray[np.float32]],
+    labels: Sequence[NDArray[np.int64]],
+    crowd: Sequence[NDArray[np.bool_]],
+) -> Targets:
+    """The targets of N pictures. Boxes boxes[n] (B_n, 4) have labels[n] (B_n,); crowd[n] (B_n,) marks regions that count as neither.
+
+    All pictures and boxes at once, (N, P, B) with B the most boxes of a picture: no loop over boxes.
+    """
+    N, B = len(boxes), max([1, *map(len, boxes)])
+    box, label, kind = np.zeros((N, B, 4), np.float32), np.zeros((N, B), np.int64), np.zeros((N, B), np.int8)
+    for n in range(N):
+        count = len(boxes[n])
+        box[n, :count], label[n, :count], kind[n, :count] = boxes[n], labels[n], np.where(crowd[n], 2, 1)
+    x0, y0, x1, y1 = (box[:, None, :, side] for side in range(4))  # (N, 1, B), against places (P, 1)
+    px, py, stride, least, most = (values[:, None] for values in places)
+    half_width, half_height = (x1 - x0) / 2, (y1 - y0) / 2
+    half = np.maximum(half_width, half_height)
+    reach_x, reach_y = (np.maximum(np.minimum(RADIUS * stride, h), stride / 2) for h in (half_width, half_height))
+    near = (np.abs(px - (x0 + x1) / 2) <= reach_x) & (np.abs(py - (y0 + y1) / 2) <= reach_y)
+    claims = near & (half > least) & (half <= most) & (kind == 1)[:, None]
+    area = np.where(claims, half_width * half_height, np.inf)
+    winner = area.argmin(axis=2)  # (N, P)
+    taken = np.take_along_axis(claims, winner[:, :, None], axis=2)[:, :, 0]
+    in_crowd = ((px > x0) & (px < x1) & (py > y0) & (py < y1) & (kind == 2)[:, None]).any(axis=2)
+    nothing = np.where(in_crowd, IGNORED, NOTHING)
+    rows = np.arange(N)[:, None]
+    return Targets(np.where(taken, label[rows, winner], nothing), box[rows, winner] * taken[:, :, None])
+
+
+class DetectionLoss(NamedTuple):
+    """The loss and its two parts, the box loss before its weight; how many places had a box."""
+
+    loss: float
+    class_loss: float
+    box_loss: float
+    positives: int
+
+
+def detection_loss(y: Outputs, targets: Targets) -> tuple[DetectionLoss, Outputs]:
+    """The loss, and its gradients dlogits (N, P, K) and dboxes (N, P, 4): focal loss of classes at all places, GIoU loss of boxes.
+
+    A place's own class has the IoU of its box as target, all others 0 (Li et al. 2020, "quality focal loss"), so that the score tells how
+    good the box is, too. The target is a constant to the gradient. Both are sums over the batch, divided by the number of places with a box.
+    """
+    xp = array_module(y.logits)
+    labels, wanted = same_kind(targets.labels, y.logits), same_kind(targets.boxes.astype(y.boxes.dtype), y.boxes)
+    n, p = np.nonzero(targets.labels >= 0)
+    count = max(1, len(n))
+    found, truth = y.boxes[n, p], wanted[n, p]
+    box_loss, box_cache = giou_loss_forward(found, truth, count=count)
+    target = xp.zeros(y.logits.shape, y.logits.dtype)
+    target[n, p, labels[n, p]] = aligned_iou(found, truth)
+    target[labels == IGNORED] = -1
+    class_loss, class_cache = sigmoid_focal_loss_forward(y.logits, target, alpha=None, count=count)
+    one = xp.ones_like(class_loss)
+    dboxes = xp.zeros_like(y.boxes)
+    dboxes[n, p] = giou_loss_backward(one * BOX_WEIGHT, box_cache)
+    dlogits = sigmoid_focal_loss_backward(one, class_cache)
+    c, b = (float(value) for value in fetch(class_loss, box_loss))
+    return DetectionLoss(c + BOX_WEIGHT * b, c, b, len(n)), Outputs(dlogits, dboxes)
+
+
+def aligned_iou(a: Array, b: Array) -> Array:
+    """The intersection over union of each box of a (M, 4) with its partner in b (M, 4): (M,)."""
+    xp = array_module(a)
+    width = xp.minimum(a[:, 2], b[:, 2]) - xp.maximum(a[:, 0], b[:, 0])
+    height = xp.minimum(a[:, 3], b[:, 3]) - xp.maximum(a[:, 1], b[:, 1])
+    both = xp.maximum(width, 0) * xp.maximum(height, 0)
+    areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b)]
+    return both / xp.maximum(areas[0] + areas[1] - both, xp.finfo(a.dtype).tiny)  # type: ignore[no-any-return]
