@@ -381,7 +381,7 @@ def _(
     _missed = plain[:, 1] <= ACCEPTED
     _manners = _missed & [not bug.wrong for bug in MUSEUM]
     _strict = (plain > 1e-8).sum(0)
-    assert len(MUSEUM) == 320
+    assert len(MUSEUM) == 508
     assert 0.65 < by_ones / len(MUSEUM) < 0.75 < by_random / len(MUSEUM) < 0.95
     assert _manners.sum() > 20
     assert _strict[2] > false_alarms > 0
@@ -410,7 +410,7 @@ def _(BLUE, Figure, GREEN, GREY, MUSEUM, ORANGE, np, plain, show, style):
         ):
             _axes.semilogx(_accepted, _counts[:, _column], color=_colour, linestyle=_line, label=_name)
         _axes.axhline(len(MUSEUM), color=GREY, linestyle=":")
-        _axes.set(xlabel="difference that is accepted", ylabel=f"of {len(MUSEUM)}", ylim=(0, 340))
+        _axes.set(xlabel="difference that is accepted", ylabel=f"of {len(MUSEUM)}", ylim=(0, 540))
         _axes.legend(fontsize=9, loc="center", bbox_to_anchor=(0.6, 0.36))
     show(
         _figure,

@@ -575,7 +575,8 @@ def _(BLUE, Figure, ORANGE, count, gradient_norms, show, style):
             _norms = gradient_norms(count.value, averaging=_averaging)
             _axes.semilogy(range(count.value, 0, -1), _norms, marker=_mark, markersize=4, color=_colour, label=_label)
         _axes.set(xlabel="block, from the input on", ylabel="norm of dx")
-        _axes.xaxis.get_major_locator().set_params(integer=True)
+        _ticks = range(1, count.value + 1)
+        _axes.set_xticks(_ticks if count.value <= 10 else [1, *_ticks[4::5]])
         _axes.legend()
     show(
         _figure,
@@ -747,8 +748,8 @@ def _(mo):
 
     - He, Zhang, Ren, Sun, [Deep residual learning for image recognition](https://arxiv.org/abs/1512.03385) (CVPR 2016): equations 1 and 2 are the
       block with an identity and with a projection; section 3.3 describes options A and B, section 4.1 and table 3 compare A, B and C.
-    - He, Zhang, Ren, Sun, [Identity mappings in deep residual networks](https://arxiv.org/abs/1603.05027) (ECCV 2016): equation 5 is the sum
-      over many blocks, with its term 1; section 3 tries scaled, gated and convolutional shortcuts. It holds for blocks *without* a ReLU after the add.
+    - He, Zhang, Ren, Sun, [Identity mappings in deep residual networks](https://arxiv.org/abs/1603.05027) (ECCV 2016): equation 5 is the gradient
+      through many blocks, a sum with a term 1; section 3 tries scaled, gated and convolutional shortcuts. It holds for blocks *without* a ReLU after the add.
     - Srivastava, Greff, Schmidhuber, [Highway networks](https://arxiv.org/abs/1505.00387) (2015): equations 2 and 3, gated shortcuts, before ResNet.
     - He, Zhang, Zhang, Zhang, Xie, Li, [Bag of tricks for image classification](https://arxiv.org/abs/1812.01187) (CVPR 2019): figure 2c is option D.
     - In this project: `tinyresnet/layers/residual.py`, `tinyresnet/layers/shortcut.py`, and `tinyresnet step --at layer1.fork --backward`.

@@ -423,6 +423,7 @@ def _(BLUE, Figure, ORANGE, dial_caption, dial_depth, dial_init, dial_norm, mo, 
                 f"{_shortcut}: **{dial_caption(_row)[0]}**, {_ratio:{',.0f' if _ratio >= 10 else '.2g'}} times as large at the stem as at the last block"
             )
         _axes.set(xlabel="block, from the stem on", ylabel="norm of d loss / d output")
+        _axes.xaxis.get_major_locator().set_params(integer=True)
         _axes.legend()
     mo.vstack(
         [
@@ -820,6 +821,7 @@ def _(BLUE, Figure, GREEN, ORANGE, batch, gradients, look_network, mo, show, sty
             _stretch[_kind] = _norms[0] / _norms[-1]
             _axes.semilogy(_norms, color=_colour, marker=_mark, markersize=4, label=f"{_kind} 56")
         _axes.set(xlabel="block", ylabel="norm of d loss / d input")
+        _axes.xaxis.get_major_locator().set_params(integer=True)
         _axes.legend()
     assert _stretch["plain"] > 20 * max(_stretch["residual"], _stretch["preact"])
     mo.vstack(

@@ -392,18 +392,23 @@ def _(BLUE, Figure, GREY, mo, np, range_seed, range_test, show, style):
     _lowest = np.minimum.accumulate(_losses)
     _broke = int(np.argmax(_losses > 1.5 * _lowest))  # the first loss that is half as high again as the lowest so far
     assert _losses[_broke] > 1.5 * _lowest[_broke]
+    assert _lowest[_broke] < 0.7 * _losses[0]  # it learned something before
     _limit = float(_rates[_broke])
     with style():
         _figure = Figure(figsize=(6.6, 2.8), layout="constrained")
         _axes = _figure.add_subplot()
-        _axes.semilogx(_rates, _losses, color=BLUE, marker=".", markersize=5)
+        _shown = slice(0, _broke + 2)  # behind that, the run tells nothing any more: one stops it there
+        _axes.semilogx(_rates[_shown], _losses[_shown], color=BLUE, marker=".", markersize=5)
         _axes.axvline(_limit, color=GREY, linestyle=":")
-        _axes.set(xlabel="learning rate", ylabel="training loss", ylim=(0, 5))
+        _axes.annotate("it breaks", (_limit, 2.9), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
+        _axes.axvline(_limit / 3, color=GREY, linestyle="--")
+        _axes.annotate("a third", (_limit / 3, 2.9), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
+        _axes.set(xlabel="learning rate", ylabel="training loss", ylim=(0, 3.2), xlim=(8e-4, 3 * _limit))
     mo.vstack(
         [
             show(
                 _figure,
-                alt=f"Training loss while the learning rate grows from 0.001 to 30. It falls at first, and shoots up from a rate of about {_limit:.2g} on.",
+                alt=f"Training loss while the learning rate grows from 0.001 on: from {_losses[0]:.1f} it falls faster and faster to {_lowest[_broke]:.2g}, and shoots up at a rate of about {_limit:.2g}.",
             ),
             mo.md(f"""It breaks at about **{_limit:.2g}** (dotted line). The usual advice is a peak some factor of 3 below: about **{_limit / 3:.1g}**. Compare with the valley above: it was
             measured on other pictures, and is still a good place to start."""),

@@ -641,7 +641,7 @@ LOSSES = (
     _focal("focal loss, no alpha", (4, 5), alpha=None, gamma=1),
     _focal("focal loss, gamma 0", (2, 4), gamma=0, soft=True),
     _smooth_l1("smooth L1", (3, 4), (5, 4), beta=1.0, count=3),
-    _smooth_l1("smooth L1, beta 1/9, pictures", (2, 4, 3, 5), (1, 3, 2, 2), beta=1 / 9, count=7),
+    _smooth_l1("smooth L1, a small beta, pictures", (2, 4, 3, 5), (1, 3, 2, 2), beta=1 / 9, count=7),
     _smooth_l1("smooth L1, beta 2, whole numbers", (6, 4), beta=2.0, count=1.5, whole_numbers=True),
     _giou("GIoU", _beside, 7),
     _giou("GIoU, weighted", _beside, 9, weighted=True),

@@ -153,8 +153,36 @@ def paths(asked, L):
     return len(ways), sum(sum(way) == k for way in ways), sum(way[0] == 0 for way in ways)
 
 
+def merge(w, c, dp_coarse, dp_fine):
+    def back(w, c, f):
+        m = w * c
+        return (dp_coarse * m).sum() + (dp_fine * (f + np.kron(m, np.ones((2, 2))))).sum()
+
+    f = np.zeros((2, 4))
+    dc = slope(lambda c: back(w, c, f), c)
+    return dc[0, 0], dc[0, 1], slope(lambda w: back(w, c, f), w), slope(lambda f: back(w, c, f), f)[0, 0]
+
+
+def overlap(a, b, c):
+    def pixels(box):
+        return {(x, y) for x in range(int(box[0]), int(box[2])) for y in range(int(box[1]), int(box[3]))}
+
+    found = []
+    for one, other in ((a[0], b[0]), (a[0], c[0])):
+        both, either = pixels(one) & pixels(other), pixels(one) | pixels(other)
+        around = pixels([*np.minimum(one, other)[:2], *np.maximum(one, other)[2:]])
+        found += [len(both) / len(either), len(both) / len(either) - len(around - either) / len(around)]
+    return found
+
+
+def order(hits):
+    after = [(sum(hits[:n]) / 3, sum(hits[:n]) / n) for n in range(1, 6)]
+    read = [max((p for recall, p in after if recall * 100 >= r), default=0) for r in range(101)]
+    return after[2][1], after[2][0], np.mean(read)
+
+
 AGAIN = {f.__name__: f for f in (linear, softmax, accumulate, size, output, cost, pixel, weight, pool, norm, running, kink, ones, block,
-                                 three_ways, shortcut_b)} | {"tower": tower, "paths": paths}  # fmt: skip
+                                 three_ways, shortcut_b)} | {"tower": tower, "paths": paths, "merge": merge, "overlap": overlap, "order": order}  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -172,7 +200,7 @@ def test_every_answer_is_found_again_in_another_way(seed):
 def test_exams_are_large_enough_differ_by_seed_and_leave_little_to_luck():
     questions = exam(0)
     assert len(questions) == len(DRAWS) >= 12
-    assert {one.lesson for one in questions} == set(range(1, 8))
+    assert {one.lesson for one in questions} == {*range(1, 8), 11}
     assert all(ask.points > 0 for one in questions for ask in one.asks)
     numbers = [[(ask.name, round(float(ask.value), 6)) for one in exam(seed) for ask in one.asks] for seed in SEEDS]
     assert len(set(map(tuple, numbers))) == len(SEEDS)

@@ -561,7 +561,8 @@ def _(BLUE, Figure, ORANGE, count, gradient_norms, show, style):
             _norms = gradient_norms(count.value, averaging=_averaging)
             _axes.semilogy(range(count.value, 0, -1), _norms, marker=_mark, markersize=4, color=_colour, label=_label)
         _axes.set(xlabel="block, from the input on", ylabel="norm of dx")
-        _axes.xaxis.get_major_locator().set_params(integer=True)
+        _ticks = range(1, count.value + 1)
+        _axes.set_xticks(_ticks if count.value <= 10 else [1, *_ticks[4::5]])
         _axes.legend()
     show(
         _figure,

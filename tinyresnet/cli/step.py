@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HELP = "walk through backprop, step by step, with every number in view and the arithmetic that made it"
 EXAMPLE = """\
 On a terminal arrow keys walk, and ? says what the other keys do; in a pipe all steps are listed; --at prints one of them.
-Without --real, --model, --weights or --layer it is a network of two residual blocks in numbers for a pencil.
+Without --real, --model, --weights or --layer it is a network of two residual blocks in numbers for a pencil,
+or with --task segment a small segmenter: a class for every pixel.
 A layer given as FILE.py:NAME is run as your own code.
 
 examples:
@@ -25,6 +26,7 @@ examples:
   tinyresnet step --at layer1.conv2 --backward
   tinyresnet step --at layer1.bn1 --backward --tensor dx --cell 0,0,1,2 --json
   tinyresnet step --real --html digits.html
+  tinyresnet step --task segment --html segmenter.html
   tinyresnet step --weights runs/resnet20-shapes --image a.png --image b.png --serve
   tinyresnet step --layer "mine.py:MyLayer(3, 4)" --shape 2,3,8,8
   tinyresnet step --worksheet 12 --seed 7 --roster class.csv --out sheets
@@ -43,7 +45,15 @@ FACES = ("at", "json", "html", "serve", "worksheet")  # one of them at a time; b
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     what = parser.add_argument_group("what to walk through (default: the small network)")
-    what.add_argument("--real", action="store_true", help="the small network with trained weights and real digits")
+    what.add_argument(
+        "--task", choices=arguments.TASKS, help="classify or segment (default: what the weights are for, or classify)"
+    )
+    what.add_argument("--head", choices=("fpn", "fcn"), help="of --task segment: feature pyramid (default), or as in FCN")
+    what.add_argument(
+        "--real",
+        action="store_true",
+        help="trained weights: the small network with real digits, or the built-in segmenter",
+    )
     what.add_argument(
         "--model", metavar="NAME", help="e.g. resnet20; with weights drawn by chance, or those of --weights"
     )
@@ -124,6 +134,8 @@ def _check(args: argparse.Namespace) -> None:
             name = args.direction if option == "direction" else option
             raise InputError(f"--{name} goes with --{needed}: give --{needed} too")
     faces = [name for name in FACES if getattr(args, name)]
+    if args.worksheet and args.task not in (None, "classify"):
+        raise InputError("--worksheet asks about the small classifier: leave --task out")
     if len(faces) > 1 and faces != ["at", "json"]:
         raise InputError(f"--{faces[0]} and --{faces[1]} are two things: give one of them")
 
@@ -132,6 +144,8 @@ def _session(args: argparse.Namespace) -> Session:
     from ..step.sources import open_session
 
     return open_session(
+        task=args.task,
+        head=args.head,
         real=args.real,
         model=args.model,
         weights=args.weights,

@@ -104,6 +104,16 @@ def ablations() -> str:
     return table(["changed alone", "test error"], lines)
 
 
+def pretraining() -> str:
+    """Lesson 11: mean IoU by number of scenes, from its data."""
+    from .experiments.pretraining import summary
+
+    rows = summary(places.data("pretraining")["results"], "segment")
+    starts = [start for start in ("scratch", "pretrained", "longer") if start in rows[0]]
+    lines = [[f"{row['scenes']} scenes", *(spread(row[start]["score"], percent=False) for start in starts)] for row in rows]
+    return table(["mean IoU", *starts], lines)
+
+
 def three_ways() -> str:
     """The three ways from x to y in batch norm."""
     parts = [
@@ -131,4 +141,5 @@ def three_ways() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "block": block_way, "three-ways": three_ways, "step-size": step_size, "degradation": degradation, "ablations": ablations,
+    "pretraining": pretraining,
 }  # fmt: skip

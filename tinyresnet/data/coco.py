@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError
 from .coco_masks import Polygons, Runs, draw_mask, parse_numbers, parse_segmentation
@@ -45,7 +44,7 @@ class Picture(NamedTuple):
 class Object(NamedTuple):
     """One annotation."""
 
-    box: NDArray[np.float64]  # (4,): x0 y0 x1 y1
+    box: tuple[float, float, float, float]  # x0 y0 x1 y1
     label: int
     crowd: bool
     shape: Polygons | Runs
@@ -206,31 +205,31 @@ def _looked_up(record: dict[str, Any], key: str, known: Mapping[int | str, T], k
 
 
 def _object(record: dict[str, Any], what: str, picture: Picture, label: int, masks: bool) -> Object:
-    box = parse_numbers(record.get("bbox"))
-    if box is None or len(box) != 4:
+    numbers = parse_numbers(record.get("bbox"))
+    if numbers is None or len(numbers) != 4:
         raise RecordError(
             "damaged box", f"{what} has the box {record.get('bbox')!r:.80}: wanted four finite numbers, x y w h"
         )
-    if min(box[2:]) <= 0:
-        raise RecordError("box of zero area", f"{what} has a box of zero area: x y w h = {box.tolist()}")
-    near, far, end = box[:2], box[:2] + box[2:], np.array([picture.width, picture.height])
-    if min(near) < -BORDER or max(far - end) > BORDER or max(near - end) >= 0 or min(far) <= 0:
-        size = f"{picture.width} x {picture.height}"
-        raise RecordError(
-            "box outside its picture", f"{what} has a box outside its picture of {size}: x y w h = {box.tolist()}"
-        )
+    x, y, w, h = box = numbers.tolist()
+    if min(w, h) <= 0:
+        raise RecordError("box of zero area", f"{what} has a box of zero area: x y w h = {box}")
+    width, height = picture.width, picture.height
+    over = max(-x, -y, x + w - width, y + h - height) > BORDER
+    if over or x >= width or y >= height or min(x + w, y + h) <= 0:
+        where = f"outside its picture of {width} x {height}"
+        raise RecordError("box outside its picture", f"{what} has a box {where}: x y w h = {box}")
     crowd = record.get("iscrowd", 0)
     if crowd not in (0, 1):
         raise RecordError("damaged iscrowd", f"{what} has iscrowd {crowd!r:.40}: wanted 0 or 1")
     shape = parse_segmentation(record.get("segmentation"), picture.width, picture.height) if masks else []
     if isinstance(shape, str):
         raise RecordError("damaged segmentation", f"{what} has a segmentation that cannot be used: {shape}")
-    return Object(np.concatenate([np.maximum(near, 0), np.minimum(far, end)]), label, bool(crowd), shape)
+    return Object((max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)), label, bool(crowd), shape)
 
 
 def _scene(picture: Picture, objects: list[Object], masks: bool) -> SceneFile:
     """Everything of a picture; its mask has the smaller objects over the larger ones."""
-    boxes = np.array([thing.box for thing in objects]).reshape(-1, 4)
+    boxes = np.array([thing.box for thing in objects], np.float64).reshape(-1, 4)
     order = np.argsort(-(boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), kind="stable")
     drawn = [(objects[i].label, objects[i].shape) for i in order]
     return SceneFile(

@@ -12,7 +12,9 @@ from tinyresnet_kernels import Array, use
 from ..errors import InputError
 from ..layers import Layer
 from ..trace import Trace, trace
-from .small import CLASSES, hand_network
+from .small import CLASSES, LOSSES, hand_network
+from .small_segmenter import CLASSES as PIXEL_CLASSES
+from .small_segmenter import hand_segmenter
 
 NUDGE = 0.01
 
@@ -45,8 +47,7 @@ class Session:
                 upstream = np.random.default_rng(self.seed).integers(-4, 5, y.shape).astype(y.dtype) / 4
                 self.loss, dy = float((upstream * y).sum()), upstream
             else:
-                kind = "CrossEntropy" if self.labels.ndim == 1 else "PixelCrossEntropy"
-                self.loss, dy = steps.loss_of(kind, y, self.labels)
+                self.loss, dy = steps.loss_of(LOSSES[self.labels.ndim], y, self.labels)
             model.backward(dy, cache)
         self.trace = Trace(steps.steps)  # without the model, and what else the recording held
 
@@ -67,3 +68,9 @@ def hand_session(seed: int = 0) -> Session:
     """The small network in hand numbers (`small.py`)."""
     model, x, labels = hand_network(seed)
     return Session("two residual blocks in hand numbers", model, x, labels, CLASSES, seed=seed, hand=True)
+
+
+def hand_segmenter_session(seed: int = 0, head: str = "fpn") -> Session:
+    """The small segmenter in hand numbers (`small_segmenter.py`)."""
+    model, x, masks = hand_segmenter(seed, head)
+    return Session(f"a segmenter in hand numbers, head {head}", model, x, masks, PIXEL_CLASSES, seed=seed, hand=True)

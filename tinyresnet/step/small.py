@@ -29,6 +29,7 @@ from ..layers import (
 from ..layers.shortcut import ShortcutA
 
 CLASSES = ("cross", "ring", "bar")
+LOSSES = {1: "CrossEntropy", 3: "PixelCrossEntropy"}  # by the axes of the labels: (N,) or (N, H, W)
 
 
 def small_resnet(*, width: int, num_classes: int, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> Chain:
@@ -66,14 +67,14 @@ def hand_network(seed: int) -> tuple[Chain, Array, Array]:
     while True:
         model = small_resnet(width=1, num_classes=len(CLASSES), rng=rng, dtype=np.float64)
         for name, param in model.named_params():
-            _in_quarters(name, param, rng)
-        x, labels = _pictures(rng)
-        if _speaks(model, x, labels):
+            in_quarters(name, param, rng)
+        x, labels = pictures(rng)
+        if speaks(model, x, labels):
             model.zero_grad()
             return model, x, labels
 
 
-def _in_quarters(name: str, param: Param, rng: np.random.Generator) -> None:
+def in_quarters(name: str, param: Param, rng: np.random.Generator) -> None:
     """Fill a parameter with multiples of 1/4: weights within ±1, some of them 0; batch norm's weights near 1."""
     shape, layer = param.data.shape, name.split(".")[-2]
     if layer.startswith("bn"):
@@ -83,9 +84,9 @@ def _in_quarters(name: str, param: Param, rng: np.random.Generator) -> None:
     param.data[...] = quarters / 4
 
 
-def _pictures(rng: np.random.Generator) -> tuple[Array, Array]:
-    """Two pictures of different classes, their strokes 2 or 3 and a few stray 1s on 0."""
-    labels = rng.permutation(len(CLASSES))[:2]
+def pictures(rng: np.random.Generator, count: int = len(CLASSES)) -> tuple[Array, Array]:
+    """Two pictures of different classes, of the first `count`, their strokes 2 or 3 and a few stray 1s on 0."""
+    labels = rng.permutation(count)[:2]
     x = (rng.random((2, 1, 8, 8)) < 0.12).astype(np.float64)
     for picture, label in zip(x[:, 0], labels, strict=True):
         row, column = rng.integers(1, 3, 2)
@@ -103,16 +104,17 @@ _OUTLINES = {
 }
 
 
-def _speaks(model: Chain, x: Array, labels: Array) -> bool:
-    """Whether every ReLU passes some numbers and stops some, and every parameter gets a gradient worth looking at."""
+def speaks(model: Layer, x: Array, labels: Array, *, least: float = 0.01) -> bool:
+    """Whether every ReLU passes some numbers and stops some, and every parameter gets a gradient worth looking at, `least` or more."""
     from ..trace import trace
 
     with use("reference"), trace(model) as steps:
         logits, cache = model.forward(x, train=True)
-        loss, dlogits = steps.loss(logits, labels)
+        masks = [step.tensors["mask"] for step in steps if step.kind == "ReLU"]
+        shares = [float(mask[n].mean()) for mask in masks for n in range(2)]
+        variances = [step.tensors["var"].min() for step in steps if "var" in step.made]
+        if min(shares) <= 0.2 or max(shares) >= 0.9 or min(variances) <= 0.1:
+            return False
+        loss, dlogits = steps.loss_of(LOSSES[labels.ndim], logits, labels)
         model.backward(dlogits, cache)
-    masks = [step.tensors["mask"] for step in steps if step.kind == "ReLU" and step.direction == "forward"]
-    shares = [float(mask[n].mean()) for mask in masks for n in range(2)]
-    grads = [float(abs(param.grad).max()) for _, param in model.named_params()]
-    variances = [step.tensors["var"].min() for step in steps if "var" in step.made]
-    return min(shares) > 0.2 and max(shares) < 0.9 and min(grads) > 0.01 and min(variances) > 0.1 and 0.4 < loss < 2.5
+    return min(float(abs(param.grad).max()) for _, param in model.named_params()) > least and 0.4 < loss < 2.5

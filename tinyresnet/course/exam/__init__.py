@@ -9,12 +9,16 @@ import numpy as np
 from tinyresnet_kernels import use
 
 from ...errors import InputError
-from . import lessons_1_to_3, lessons_4_to_7
+from . import lesson_11, lessons_1_to_3, lessons_4_to_7
 from .question import Ask, Question
 
 __all__ = ["DRAWS", "Ask", "Question", "exam"]
 
-DRAWS: tuple[Callable[[np.random.Generator], Question], ...] = (*lessons_1_to_3.DRAWS, *lessons_4_to_7.DRAWS)
+DRAWS: tuple[Callable[[np.random.Generator], Question], ...] = (
+    *lessons_1_to_3.DRAWS,
+    *lessons_4_to_7.DRAWS,
+    *lesson_11.DRAWS,
+)
 
 
 def exam(seed: int, lessons: Sequence[int] = ()) -> list[Question]:

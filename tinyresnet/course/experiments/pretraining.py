@@ -3,7 +3,7 @@
 One classifier is trained on `shapes` pictures. On the first 50, 200, ... `shapes` scenes a segmenter (or a detector) then starts
   scratch     from first weights,
   pretrained  from the same ones, but for the backbone, which has the classifier's (`load_backbone`),
-  longer      as scratch, with `LONGER` times the steps.
+  longer      as scratch, with `LONGER` times the steps (only if --starts names it).
 All else is alike. A seed draws first weights and batches; the scenes and the classifier are the same for all seeds.
 The file's rows: {"task", "scenes", "start", "seed", "score", "train_loss", "seconds"}; the score is the top-1 of the classifier (its
 scenes are 0), the mean IoU of a segmenter, the AP50 of a detector, on pictures that no training saw.
@@ -108,10 +108,14 @@ def learn(model: Model, data: tuple[Any, Any], settings: Settings, steps: int, s
     return found
 
 
-def run(size: Budget, results: Results, tasks: Sequence[str], counts: Sequence[int], seeds: int) -> None:
+def run(size: Budget, results: Results, plan: argparse.Namespace) -> None:
     """Make every row that the results do not have yet, and the classifier first if one of them is missing."""
     wanted = [
-        (task, scenes, start, seed) for task in tasks for start in STARTS for seed in range(seeds) for scenes in counts
+        (task, scenes, start, seed)
+        for task in plan.tasks
+        for start in plan.starts
+        for seed in range(plan.seeds)
+        for scenes in plan.scenes
     ]
     missing = [row for row in wanted if dict(zip(results.by, row, strict=True)) not in results]
     if not missing:
@@ -126,9 +130,9 @@ def run(size: Budget, results: Results, tasks: Sequence[str], counts: Sequence[i
 
 
 def summary(rows: Iterable[Row], task: str) -> list[dict[str, Any]]:
-    """By number of scenes: {"scenes", "seeds"}, each start's score as (mean, standard deviation) over the seeds, and two gains on scratch.
+    """By number of scenes: {"scenes", "seeds"} and of each start {"score", "gain"} as (mean, standard deviation) over the seeds.
 
-    "gain" is that of pretrained, "longer_gain" that of longer, seed by seed: what the seeds share drops out of it.
+    The gain is by how much the score is higher than from scratch with the same seed: what the seeds share drops out of it.
     """
     rows, table = list(rows), []
     for scenes in sorted({row["scenes"] for row in select(rows, task=task)}):
@@ -136,12 +140,12 @@ def summary(rows: Iterable[Row], task: str) -> list[dict[str, Any]]:
             start: {row["seed"]: row["score"] for row in select(rows, task=task, scenes=scenes, start=start)}
             for start in STARTS
         }
-        seeds = sorted(set.intersection(*(set(scores) for scores in by_start.values())))
-        line: dict[str, Any] = {"scenes": scenes, "seeds": len(seeds)}
+        base = by_start["scratch"]
+        line: dict[str, Any] = {"scenes": scenes, "seeds": len(base)}
         for start, scores in by_start.items():
-            line[start] = mean_and_spread(scores[seed] for seed in seeds)
-        for name, start in (("gain", "pretrained"), ("longer_gain", "longer")):
-            line[name] = mean_and_spread(by_start[start][seed] - by_start["scratch"][seed] for seed in seeds)
+            if scores:
+                gains = [score - base[seed] for seed, score in scores.items() if seed in base]
+                line[start] = {"score": mean_and_spread(scores.values()), "gain": mean_and_spread(gains)}
         table.append(line)
     return table
 
@@ -151,20 +155,27 @@ def as_table(rows: Iterable[Row]) -> str:
     rows, lines = list(rows), []
     for task in HEADS:
         if table := summary(rows, task):
-            lines.append(f"{task:8} scenes" + "".join(f"{name:>17}" for name in (*STARTS, "gain")))
+            lines.append(f"{task:8} scenes   start                score   gain on scratch")
         for line in table:
-            cells = "".join(f"    {line[name][0]:+.3f} ± {line[name][1]:.3f}" for name in (*STARTS, "gain"))
-            lines.append(f"{line['scenes']:15}{cells}")
+            for start in STARTS:
+                if start in line:
+                    (mean, spread), (gain, gain_spread) = line[start]["score"], line[start]["gain"]
+                    cells = f"{mean:.3f} ± {spread:.3f}    {gain:+.3f} ± {gain_spread:.3f}"
+                    lines.append(f"{line['scenes']:15}   {start:10} {cells}")
     return "\n".join(lines)
 
 
-def tasks_of(text: str) -> list[str]:
-    """Names of tasks, comma-separated, for argparse."""
-    names = text.split(",")
-    for name in names:
-        if name not in HEADS:
-            raise argparse.ArgumentTypeError(str(unknown("task", name, HEADS)))
-    return names
+def names_of(what: str, known: Iterable[str]) -> Any:
+    """Some of the known names with commas between, for argparse."""
+
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(str(unknown(what, name, known)))
+        return names
+
+    return parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -179,7 +190,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         flag = "--" + name.replace("_", "-")
         parser.add_argument(flag, type=positive, default=value, metavar="N", help=f"{HELP[name]} (default: {value})")
     parser.add_argument("--scenes", type=numbers(int), default=[50, 200, 800], metavar="N,...", help="training scenes")
-    parser.add_argument("--tasks", type=tasks_of, default=["segment"], metavar="T,...", help="segment, detect")
+    starts, tasks = names_of("start", STARTS), names_of("task", HEADS)
+    parser.add_argument(
+        "--tasks", type=tasks, default=["segment"], metavar="T,...", help="segment, detect (default: segment)"
+    )
+    parser.add_argument(
+        "--starts",
+        type=starts,
+        default=["scratch", "pretrained"],
+        metavar="S,...",
+        help="scratch, pretrained, longer (default: the first two)",
+    )
     parser.add_argument("--seeds", type=positive, default=3, metavar="N", help="seeds 0 to N - 1 (default: 3)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the kernels (default: all processors)")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the JSON file of results")
@@ -188,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.threads:
             set_threads(args.threads)
         size = Budget(**{name: getattr(args, name) for name in vars(Budget())})
-        flags = vars(size) | {"scenes": args.scenes, "tasks": args.tasks, "seeds": args.seeds}
+        flags = vars(size) | {name: getattr(args, name) for name in ("scenes", "tasks", "starts", "seeds")}
         results = Results(
             args.out,
             command=command("pretraining", flags),
@@ -196,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             settings=vars(size),
             by=("task", "scenes", "start", "seed"),
         )
-        run(size, results, args.tasks, args.scenes, args.seeds)
+        run(size, results, args)
         print(as_table(results.rows.values()))
     except InputError as error:
         parser.error(str(error))
