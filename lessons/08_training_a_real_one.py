@@ -402,7 +402,9 @@ def _(BLUE, Figure, GREY, mo, np, range_seed, range_test, show, style):
         _axes.axvline(_limit, color=GREY, linestyle=":")
         _axes.annotate("it breaks", (_limit, 2.9), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
         _axes.axvline(_limit / 3, color=GREY, linestyle="--")
-        _axes.annotate("a third", (_limit / 3, 2.9), xytext=(-6, 0), textcoords="offset points", ha="right", va="center")
+        _axes.annotate(
+            "a third", (_limit / 3, 2.9), xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
+        )
         _axes.set(xlabel="learning rate", ylabel="training loss", ylim=(0, 3.2), xlim=(8e-4, 3 * _limit))
     mo.vstack(
         [

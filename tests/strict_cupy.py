@@ -387,6 +387,10 @@ def maximum(x1: Any, x2: Any) -> ndarray:
     return _quiet(np.maximum, _own(x1), _host(x2))
 
 
+def minimum(x1: Any, x2: Any) -> ndarray:
+    return _quiet(np.minimum, _own(x1), _host(x2))
+
+
 def as_strided(x: Any, shape: Any = None, strides: Any = None) -> ndarray:
     return _on_device(np.lib.stride_tricks.as_strided(_own(x), shape, strides))
 

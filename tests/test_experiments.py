@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyresnet.course import places
-from tinyresnet.course.experiments import ablations, degradation, gradients, lesions, surface, trained
+from tinyresnet.course.experiments import ablations, degradation, gradients, lesions, pretraining, surface, trained
 from tinyresnet.course.experiments.networks import Budget, train_one
 from tinyresnet.course.experiments.results import Results, mean_and_spread, read, rounded
 from tinyresnet.data import train_batches
@@ -20,7 +20,7 @@ from tinyresnet.train import Settings
 
 TINY = Budget(train_size=48, test_size=16, picture_size=12, width=2, batch_size=16)
 FLAGS = ["--train-size", "48", "--test-size", "16", "--picture-size", "12", "--width", "2", "--batch-size", "16"]
-SHIPPED = ("degradation_cifar", "degradation_shapes", "surface", "lesions", "ablations")
+SHIPPED = ("degradation_cifar", "degradation_shapes", "surface", "lesions", "ablations", "pretraining")
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +148,72 @@ def test_ablations_are_run_and_gains_are_by_seed(tmp_path, capsys, monkeypatch):
     assert base["gain"] == pytest.approx((0, 0))
     assert changed["gain"] == pytest.approx((0.1, 0))
     assert changed["test_error"][1] > 0.1
+
+
+def small_pretraining(tmp_path, *more):
+    sizes = [
+        "--pictures",
+        "64",
+        "--classifier-steps",
+        "1",
+        "--test-scenes",
+        "8",
+        "--width",
+        "2",
+        "--channels",
+        "2",
+        "--steps",
+        "1",
+    ]
+    return pretraining.main([*sizes, "--scenes", "8,9", "--out", str(tmp_path / "p.json"), *more])
+
+
+def test_pretraining_is_run_and_goes_on(tmp_path, capsys, monkeypatch):
+    begun, given = [], pretraining.load_backbone
+
+    def load(model, arrays):
+        given(model, arrays)
+        begun.append(all(np.array_equal(arrays[name], own) for name, own in model.backbone.state_dict().items()))
+
+    monkeypatch.setattr(pretraining, "load_backbone", load)
+    assert small_pretraining(tmp_path, "--seeds", "1") == 0
+    assert begun == [True, True]  # the pretrained ones alone start from the classifier
+    assert (
+        small_pretraining(tmp_path, "--seeds", "1", "--tasks", "detect", "--starts", "scratch,longer", "--scenes", "8")
+        == 0
+    )
+    held = read(tmp_path / "p.json")
+    runs = [(row["task"], row["scenes"], row["start"]) for row in held["results"]]
+    segment = [("segment", scenes, start) for start in ("scratch", "pretrained") for scenes in (8, 9)]
+    assert runs == [("classify", 0, "scratch"), *segment, ("detect", 8, "scratch"), ("detect", 8, "longer")]
+    capsys.readouterr()
+    monkeypatch.setattr(pretraining, "learn", None)  # nothing is left to train
+    assert small_pretraining(tmp_path, "--seeds", "1") == 0
+    assert "pretrained" in capsys.readouterr().out
+
+
+def test_gains_of_pretraining_are_by_seed():
+    scores = {"scratch": (0.2, 0.4), "pretrained": (0.3, 0.5)}
+    rows = [
+        {"task": "segment", "scenes": 50, "start": start, "seed": seed, "score": score}
+        for start, both in scores.items()
+        for seed, score in enumerate(both)
+    ]
+    (line,) = pretraining.summary(rows, "segment")
+    assert line["pretrained"]["gain"] == pytest.approx((0.1, 0))
+    assert line["pretrained"]["score"] == pytest.approx((0.4, 0.02**0.5))
+    assert "longer" not in line
+    assert pretraining.summary(rows, "detect") == []
+
+
+@pytest.mark.parametrize(
+    "flags", [["--tasks", "classify"], ["--starts", "scratch,later"], ["--scenes", "0"], ["--steps", "0"]]
+)
+def test_wrong_arguments_of_pretraining_are_a_sentence(tmp_path, capsys, flags):
+    with pytest.raises(SystemExit) as caught:
+        pretraining.main(["--out", str(tmp_path / "p.json"), *flags])
+    assert caught.value.code == 2
+    assert flags[1].split(",")[-1] in capsys.readouterr().err
 
 
 def test_no_two_ablations_share_a_name():

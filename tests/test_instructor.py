@@ -182,7 +182,8 @@ def order(hits):
 
 
 AGAIN = {f.__name__: f for f in (linear, softmax, accumulate, size, output, cost, pixel, weight, pool, norm, running, kink, ones, block,
-                                 three_ways, shortcut_b)} | {"tower": tower, "paths": paths, "merge": merge, "overlap": overlap, "order": order}  # fmt: skip
+                                 three_ways, shortcut_b)} | {
+                                 "tower": tower, "paths": paths, "merge": merge, "overlap": overlap, "order": order}  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
+import strict_cupy
 import tinyresnet as tr
 import torch_scenes
 from cases import draw, fill, parts
@@ -16,11 +18,14 @@ from tinyresnet.backbone import Backbone
 from tinyresnet.data import load_scenes
 from tinyresnet.data.batches import normalize
 from tinyresnet.detect import Detector, DetectorConfig, Outputs, detections
+from tinyresnet.device import move
 from tinyresnet.errors import InputError
 from tinyresnet.loss import pixel_cross_entropy
 from tinyresnet.models import config_from, load_backbone, make
 from tinyresnet.resnet import Config
 from tinyresnet.segment import Segmenter, SegmenterConfig
+from tinyresnet.train import Settings, train
+from tinyresnet_kernels import use
 
 RNG = np.random.default_rng
 TINY = Config("resnet8", 10, width=4)
@@ -167,6 +172,20 @@ def test_configurations_and_backbones_travel() -> None:
 def test_wrong_configurations(make_it: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         make_it()
+
+
+@pytest.mark.parametrize("name", ["segmenter, fpn", "segmenter, fcn", "detector"])
+def test_training_on_cupy_is_training_on_numpy(name: str, xp: Any) -> None:
+    """The same figures from a step and an epoch: to the bit on the stand-in, nearly on a GPU."""
+    data = load_scenes("shapes", task=MODELS[name].as_dict()["task"], picture_size=48, train_size=4, test_size=2)
+    settings, records = Settings(epochs=1, batch_size=4, optimiser="adamw", lr=1e-3, fuse=False), []
+    for device in ("cpu", "cuda"):
+        model = move(model_of(name, np.float32), device)
+        with use("reference") if device == "cpu" else nullcontext():
+            seen = [record for record in train(model, data, settings) if record["kind"] in ("step", "epoch")]
+        records.append([{key: value for key, value in record.items() if key != "seconds"} for record in seen])
+    for here, there in zip(*records, strict=True):
+        assert there == (here if xp is strict_cupy else pytest.approx(here, rel=1e-3, abs=1e-4))
 
 
 # Which place answers for which box.

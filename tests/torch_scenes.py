@@ -61,10 +61,16 @@ def segmenter(head: str) -> Callable[[Any, Any, Tensors, bool], Any]:
         import torch
 
         H, W = x.shape[2:]
-        features = backbone(F, padded(F, x, 4), p, train)
+        features = backbone(F, padded(F, x, 16 if head == "fpn" else 4), p, train)
         if head == "fpn":
-            fine, coarse = pyramid(F, features, p, "head.pyramid.", train)
-            y = conv(F, torch.cat([fine, larger(F, coarse, 2)], dim=1), p, "head.mix.conv")
+            levels = pyramid(F, features, p, "head.pyramid.", train, extra=2)
+            for i, level in enumerate(levels):
+                for step in range(1, i + 1):
+                    at = f"head.rise{i + 1}."
+                    level = F.relu(norm(F, conv(F, level, p, f"{at}conv{step}"), p, f"{at}bn{step}", train))
+                    level = larger(F, level, 2)
+                levels[i] = level
+            y = conv(F, torch.cat(levels, dim=1), p, "head.mix.conv")
             y = F.relu(norm(F, y, p, "head.mix.bn", train))
             y = larger(F, conv(F, y, p, "head.score"), 2)
         else:

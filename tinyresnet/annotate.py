@@ -26,8 +26,10 @@ def colour_of(label: int, count: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def with_boxes(picture: NDArray[np.uint8], found: Detections, classes: Sequence[str], *, least: float = 0.3) -> Image:
-    """The picture (3, H, W) with every box of a score of at least `least`, its class and score beside it."""
+def with_boxes(
+    picture: NDArray[np.uint8], found: Detections, classes: Sequence[str], *, least: float = 0.3, scores: bool = True
+) -> Image:
+    """The picture (3, H, W) with every box of a score of at least `least`, its class beside it, and its score if asked for."""
     from PIL import ImageDraw, ImageFont
 
     image, factor = _enlarged(picture)
@@ -38,7 +40,7 @@ def with_boxes(picture: NDArray[np.uint8], found: Detections, classes: Sequence[
         colour = colour_of(int(label), len(classes))
         x0, y0, x1, y1 = (float(side) * factor for side in box)
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=2)
-        words = f"{classes[int(label)]} {score:.2f}"
+        words = f"{classes[int(label)]} {score:.2f}" if scores else classes[int(label)]
         left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
         width, height = right - left + 6, bottom - top + 6
         x = min(max(0.0, x0), max(0.0, image.width - width))

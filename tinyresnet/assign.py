@@ -98,19 +98,21 @@ def detection_loss(y: Outputs, targets: Targets) -> tuple[DetectionLoss, Outputs
     A place's own class has the IoU of its box as target, all others 0 (Li et al. 2020, "quality focal loss"), so that the score tells how
     good the box is, too. The target is a constant to the gradient. Both are sums over the batch, divided by the number of places with a box.
     """
-    xp = array_module(y.logits)
-    labels, wanted = same_kind(targets.labels, y.logits), same_kind(targets.boxes.astype(y.boxes.dtype), y.boxes)
-    n, p = np.nonzero(targets.labels >= 0)
+    xp, dtype = array_module(y.logits), y.logits.dtype
+    n, p = np.nonzero(targets.labels >= 0)  # on the host, where the targets are
     count = max(1, len(n))
-    found, truth = y.boxes[n, p], wanted[n, p]
+    truth = same_kind(targets.boxes[n, p].astype(dtype), y.boxes)
+    ignored = same_kind(targets.labels == IGNORED, y.logits)
+    place, label = (same_kind(n, y.logits), same_kind(p, y.logits)), same_kind(targets.labels[n, p], y.logits)
+    found = y.boxes[place]
     box_loss, box_cache = giou_loss_forward(found, truth, count=count)
-    target = xp.zeros(y.logits.shape, y.logits.dtype)
-    target[n, p, labels[n, p]] = aligned_iou(found, truth)
-    target[labels == IGNORED] = -1
+    target = xp.zeros(y.logits.shape, dtype)
+    target[(*place, label)] = aligned_iou(found, truth)
+    target = xp.where(ignored[:, :, None], dtype.type(-1), target)
     class_loss, class_cache = sigmoid_focal_loss_forward(y.logits, target, alpha=None, count=count)
     one = xp.ones_like(class_loss)
     dboxes = xp.zeros_like(y.boxes)
-    dboxes[n, p] = giou_loss_backward(one * BOX_WEIGHT, box_cache)
+    dboxes[place] = giou_loss_backward(one * BOX_WEIGHT, box_cache)
     dlogits = sigmoid_focal_loss_backward(one, class_cache)
     c, b = (float(value) for value in fetch(class_loss, box_loss))
     return DetectionLoss(c + BOX_WEIGHT * b, c, b, len(n)), Outputs(dlogits, dboxes)
@@ -123,4 +125,5 @@ def aligned_iou(a: Array, b: Array) -> Array:
     height = xp.minimum(a[:, 3], b[:, 3]) - xp.maximum(a[:, 1], b[:, 1])
     both = xp.maximum(width, 0) * xp.maximum(height, 0)
     areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b)]
-    return both / xp.maximum(areas[0] + areas[1] - both, xp.finfo(a.dtype).tiny)  # type: ignore[no-any-return]
+    union = areas[0] + areas[1] - both
+    return both / xp.where(union > 0, union, 1)  # type: ignore[no-any-return]

@@ -99,10 +99,12 @@ class FeaturePyramid(Layer):
             d = self.part("output", i).backward(dlevels[i - 1], cache.output[i - 1])
             if dtop is not None:
                 d = self.part("fork", i).backward((d, dtop), None)
+            draised: Array | None = None
             if i < self.count:
                 d, draised = self.part("add", i).backward(d, None)
-                dtop = self.part("up", i).backward(draised, cache.up[i - 1])
             dx.append(self.part("lateral", i).backward(d, cache.lateral[i - 1]))
+            if draised is not None:
+                dtop = self.part("up", i).backward(draised, cache.up[i - 1])
         return tuple(dx)
 
     def fused(self, *, input_gradient: bool = True) -> FeaturePyramid:

@@ -45,15 +45,18 @@ class SegmenterConfig:
 
     backbone: Config
     head: str = "fpn"
-    channels: int = 32  # of the pyramid
+    channels: int = 24  # of the pyramid and the head
     first: int = 2  # the backbone's first stage that the head sees
+    extra: int = 2  # levels of the pyramid beyond the backbone's last stage
     output_stride: int | None = None  # the largest stride, kept by dilation; None: the backbone's own
 
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise unknown("head", self.head, HEADS)
-        if type(self.channels) is not int or self.channels < 1:
-            raise InputError(f"channels is {self.channels!r}: a whole number of at least 1 is wanted")
+        for name, least in (("channels", 1), ("extra", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise InputError(f"{name} is {value!r}: a whole number of at least {least} is wanted")
 
     @property
     def name(self) -> str:
@@ -96,22 +99,23 @@ class Segmenter(Layer):
         self.backbone = Backbone(network, first=config.first, output_stride=config.output_stride)
         K, strides = config.backbone.num_classes + 1, self.backbone.strides
         if config.head == "fpn":
-            self.head: Layer = PyramidHead(self.backbone, config.channels, K, rng=rng, dtype=dtype)
+            self.head: Layer = PyramidHead(self.backbone, config.channels, config.extra, K, rng=rng, dtype=dtype)
         else:
             self.head = ScoreHead(self.backbone, K, rng=rng, dtype=dtype)
+        self.multiple = self.backbone.strides[-1] * (2**config.extra if config.head == "fpn" else 1)
         self.full: Layer = _enlarge(config.head, K, strides[0], rng, dtype)
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, SegmenterCache]:
         """Logits of the pictures' own size."""
         checks.array("segmenter", "x", x, "N C H W")
-        features, backbone = self.backbone.forward(pad_to(x, self.backbone.strides[-1]), train=train)
+        features, backbone = self.backbone.forward(pad_to(x, self.multiple), train=train)
         scores, head = self.head.forward(features, train=train)
         logits, full = self.full.forward(scores, train=train)
         return cut_to(logits, x.shape), SegmenterCache(backbone, head, full, x.shape)
 
     def backward(self, dy: Array, cache: SegmenterCache) -> Any:
         """dx (N, C, H, W); None where it was fused without."""
-        dlogits = pad_to(dy, self.backbone.strides[-1])
+        dlogits = pad_to(dy, self.multiple)
         dfeatures = self.head.backward(self.full.backward(dlogits, cache.full), cache.head)
         dx = self.backbone.backward(dfeatures, cache.backbone)
         return None if dx is None else cut_to(dx, cache.shape)
@@ -121,8 +125,7 @@ class Segmenter(Layer):
         other = copy.copy(self)
         other.backbone = self.backbone.fused(input_gradient=input_gradient)
         if isinstance(self.head, PyramidHead):
-            other.head = copy.copy(self.head)
-            other.head.pyramid, other.head.mix = self.head.pyramid.fused(), fuse(self.head.mix)
+            other.head = self.head.fused()
         return other
 
     def __str__(self) -> str:
@@ -132,41 +135,71 @@ class Segmenter(Layer):
 
 
 class PyramidHead(Layer):
-    """Scores (N, K, H_1, W_1) at the finest feature's size, from a feature pyramid whose levels stand side by side."""
+    """Scores (N, K, H_1, W_1) at the finest feature's size, from a feature pyramid whose levels stand side by side.
+
+    A coarse level comes up by steps, each a convolution and a doubling of its size: so the coarsest ones, which see the most, are also
+    the deepest.
+    """
 
     def __init__(
-        self, backbone: Backbone, channels: int, K: int, *, rng: np.random.Generator, dtype: np.typing.DTypeLike
+        self,
+        backbone: Backbone,
+        channels: int,
+        extra: int,
+        K: int,
+        *,
+        rng: np.random.Generator,
+        dtype: np.typing.DTypeLike,
     ) -> None:
-        strides, count = backbone.strides, len(backbone.strides)
-        self.pyramid = FeaturePyramid(backbone.channels, strides, channels=channels, rng=rng, dtype=dtype)
-        for i in range(1, count):
-            setattr(self, f"up{i + 1}", UpsampleBilinear(strides[i] // strides[0]))
+        self.pyramid = FeaturePyramid(
+            backbone.channels, backbone.strides, channels=channels, extra=extra, rng=rng, dtype=dtype
+        )
+        strides = self.pyramid.strides
+
+        def unit(C: int) -> dict[str, Layer]:
+            conv = Conv2d(C, channels, 3, pad=1, rng=rng, dtype=dtype)
+            return {"conv": conv, "bn": BatchNorm2d(channels, dtype=dtype), "relu": ReLU()}
+
+        for i, stride in enumerate(strides[1:], start=2):
+            steps: dict[str, Layer] = {}
+            for step in range(1, (stride // strides[0]).bit_length()):
+                steps |= {f"{name}{step}": layer for name, layer in unit(channels).items()}
+                steps[f"up{step}"] = UpsampleBilinear(2)
+            setattr(self, f"rise{i}", Chain(steps))
         self.concat = Concat()
-        conv = Conv2d(count * channels, channels, 3, pad=1, rng=rng, dtype=dtype)
-        self.mix: Layer = Chain({"conv": conv, "bn": BatchNorm2d(channels, dtype=dtype), "relu": ReLU()})
+        self.mix: Layer = Chain(unit(len(strides) * channels))
         self.score = Conv2d(channels, K, 1, bias=True, rng=rng, dtype=dtype)
 
     def forward(self, x: tuple[Array, ...], *, train: bool) -> tuple[Array, Any]:
         """The scores of the features x."""
         levels, pyramid = self.pyramid.forward(x, train=train)
-        raised, ups = [levels[0]], []
+        risen, rises = [levels[0]], []
         for i, level in enumerate(levels[1:], start=2):
-            y, cache = vars(self)[f"up{i}"].forward(level, train=train)
-            raised.append(y)
-            ups.append(cache)
-        y, concat = self.concat.forward(tuple(raised), train=train)
+            y, cache = vars(self)[f"rise{i}"].forward(level, train=train)
+            risen.append(y)
+            rises.append(cache)
+        y, concat = self.concat.forward(tuple(risen), train=train)
         y, mix = self.mix.forward(y, train=train)
         y, score = self.score.forward(y, train=train)
-        return y, (pyramid, ups, concat, mix, score)
+        return y, (pyramid, rises, concat, mix, score)
 
     def backward(self, dy: Array, cache: Any) -> tuple[Array, ...]:
         """The gradients at the features."""
-        pyramid, ups, concat, mix, score = cache
+        pyramid, rises, concat, mix, score = cache
         d = self.mix.backward(self.score.backward(dy, score), mix)
         first, *rest = self.concat.backward(d, concat)
-        raised = enumerate(zip(rest, ups, strict=True), start=2)
-        dlevels = (first, *(vars(self)[f"up{i}"].backward(d, up) for i, (d, up) in raised))
+        ways = enumerate(zip(rest, rises, strict=True), start=2)
+        dlevels = (first, *(vars(self)[f"rise{i}"].backward(d, rise) for i, (d, rise) in ways))
         return self.pyramid.backward(dlevels, pyramid)
+
+    def fused(self, *, input_gradient: bool = True) -> PyramidHead:
+        """The same head on the same parameters, its convolutions as units (`fuse.py`)."""
+        other = copy.copy(self)
+        other.pyramid = self.pyramid.fused()
+        for name, layer in self.children().items():
+            if isinstance(layer, Chain):
+                setattr(other, name, fuse(layer))
+        return other
 
 
 class ScoreHead(Layer):

@@ -180,10 +180,14 @@ class Recorder(Trace):
         """Write a step; its index."""
         index = len(self.steps)
         sources = {name: self._maker(arrays[name]) for name in given}
-        for name in made:
-            self.makers.pop(id(arrays[name]), None)
-        for name in made:
-            self.makers.setdefault(id(arrays[name]), []).append(Source(index, name))
+        passed = {id(arrays[name]) for name in given}  # as a fork does: who waits for this array under an earlier name still will
+        waiting = {
+            id(arrays[name]): [maker for maker in self.makers.get(id(arrays[name]), []) if maker not in sources.values()]
+            for name in made
+        }
+        for key, earlier in waiting.items():
+            own = [Source(index, name) for name in made if id(arrays[name]) == key]
+            self.makers[key] = own + (earlier if key in passed else [])
         tensors = {name: self._copy(array) for name, array in arrays.items()}
         found = {name: source for name, source in sources.items() if source}
         self.steps.append(

@@ -76,15 +76,13 @@ def _outs(out: Path | None, pictures: list[str]) -> list[Path | None]:
 def _fitted(name: str, size: int) -> tuple[Any, Any, Any]:
     """The picture (3, H, W) as it is, the same scaled into a square (3, size, size), and how it fits there."""
     from ..data.picture import decoded
-    from ..data.scene_files import fit
+    from ..data.scene_files import fit, on_square
 
     if Path(name).is_dir():
         raise InputError(f"{name} is a folder: name the pictures in it")
     image, _ = decoded(Path(name), 4096)
     place = fit(*image.size, size)
-    square = np.zeros((size, size, 3), np.uint8)
-    square[: place.high, : place.wide] = np.asarray(image.resize((place.wide, place.high)))
-    return np.asarray(image).transpose(2, 0, 1), square.transpose(2, 0, 1), place
+    return np.asarray(image).transpose(2, 0, 1), on_square(image, place, size), place
 
 
 def _as_large(mask: Any, size: tuple[int, int]) -> Any:

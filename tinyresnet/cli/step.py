@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--task", choices=arguments.TASKS, help="classify or segment (default: what the weights are for, or classify)"
     )
-    what.add_argument("--head", choices=("fpn", "fcn"), help="of --task segment: feature pyramid (default), or as in FCN")
+    what.add_argument(
+        "--head", choices=("fpn", "fcn"), help="of --task segment: feature pyramid (default), or as in FCN"
+    )
     what.add_argument(
         "--real",
         action="store_true",

@@ -46,14 +46,10 @@ MODEL = (
 DATA = ("data", "train_size", "test_size", "picture_size", "endless", "skip_bad")
 AUGMENT = ("crop", "flip", "cutout", "mixup", "jitter")
 SCENE_AUGMENT = ("crop", "flip", "scale", "jitter")
-SCENES = {
-    "model": "resnet8",
-    "batch_size": 16,
-    "optimiser": "adamw",
-    "lr": 0.006,
-    "weight_decay": 0.01,
-    "epochs": 6,
-    "flip": True,
+ADAMW = {"model": "resnet8", "optimiser": "adamw", "weight_decay": 0.01, "flip": True}
+SCENES: dict[str, dict[str, Any]] = {  # what is not given
+    "detect": {**ADAMW, "batch_size": 16, "lr": 0.006, "epochs": 6},
+    "segment": {**ADAMW, "batch_size": 8, "lr": 0.01, "epochs": 5},
 }
 METRICS = {"classify": ("top1", "accuracy"), "segment": ("mean_iou", "mean IoU"), "detect": ("ap50", "AP50")}
 
@@ -68,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="DIR", help="folder for weights, log and curves (default: runs/[TASK-]MODEL-DATA)"
     )
     run.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR; all its settings are kept")
-    run.add_argument("--epochs", type=int, metavar="N", help="passes over the training set (default: 10; of scenes 6)")
+    run.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes over the training set (default: 10; of scenes 6 to detect, 5 to segment)",
+    )
     run.add_argument("--steps", type=int, metavar="N", help="stop after N updates, instead of --epochs")
     run.add_argument("--seed", type=int, metavar="N", help="first weights, order and augmentation (default: 0)")
     run.add_argument("--save-seconds", type=float, metavar="S", help="longest time between checkpoints (default: 60)")
@@ -98,7 +99,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--head", choices=("fpn", "fcn"), help="segment: feature pyramid or transposed convolutions (default: fpn)"
     )
-    model.add_argument("--channels", type=int, metavar="C", help="detect, segment: channels of the head (default: 32)")
+    model.add_argument(
+        "--channels", type=int, metavar="C", help="detect, segment: channels of the head (default: 32, 24)"
+    )
     model.add_argument(
         "--output-stride",
         type=int,
@@ -123,13 +126,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--jitter", type=float, metavar="J", help="vary brightness, contrast, saturation by up to J")
 
     how = parser.add_argument_group("the optimisation")
-    how.add_argument("--batch-size", type=int, metavar="N", help="pictures a step (default: 128; of scenes 16)")
+    how.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="pictures a step (default: 128; of scenes 16 to detect, 8 to segment)",
+    )
     how.add_argument("--optimiser", metavar="NAME", help="sgd or adamw (default: sgd; on scenes adamw)")
     how.add_argument(
         "--lr",
         type=float,
         metavar="LR",
-        help="highest learning rate (default: 0.1 for sgd, 0.001 for adamw; on scenes 0.006)",
+        help="highest learning rate (default: 0.1 for sgd, 0.001 for adamw; on scenes 0.006 to detect, 0.01 to segment)",
     )
     how.add_argument("--schedule", metavar="NAME", help="onecycle, multistep, cosine or constant (default: onecycle)")
     how.add_argument("--warmup", type=int, metavar="N", help="steps of rising learning rate")
@@ -206,9 +214,7 @@ def _model(about: dict[str, Any], data: Any, seed: int, *, fresh: bool) -> Model
     if about["task"] == "segment" and about["head"] is not None:
         given["head"] = about["head"]
     kinds: dict[str, type[DetectorConfig | SegmenterConfig]] = {"detect": DetectorConfig, "segment": SegmenterConfig}
-    made = kinds[about["task"]](
-        Config(about["model"], *sizes), **given
-    )
+    made = kinds[about["task"]](Config(about["model"], *sizes), **given)
     model = make(made, rng)
     if about["backbone"] and fresh:
         classifier, _ = read_network(about["backbone"])
@@ -227,7 +233,7 @@ def _new(args: argparse.Namespace) -> tuple[Settings, dict[str, Any], Path]:
     scenes = args.task != "classify"
     _check_task(args)
     given = {name: value for name, value in vars(args).items() if value is not None}
-    given = {"model": "resnet20", **(SCENES if scenes else {}), **given}
+    given = {"model": "resnet20", **SCENES.get(args.task, {}), **given}
     if given.get("optimiser") == "adamw" and not scenes:
         given.setdefault("lr", 0.001)
     if given.get("optimiser") == "sgd" and scenes and args.lr is None:

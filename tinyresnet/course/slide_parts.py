@@ -110,7 +110,9 @@ def pretraining() -> str:
 
     rows = summary(places.data("pretraining")["results"], "segment")
     starts = [start for start in ("scratch", "pretrained", "longer") if start in rows[0]]
-    lines = [[f"{row['scenes']} scenes", *(spread(row[start]["score"], percent=False) for start in starts)] for row in rows]
+    lines = [
+        [f"{row['scenes']} scenes", *(spread(row[start]["score"], percent=False) for start in starts)] for row in rows
+    ]
     return table(["mean IoU", *starts], lines)
 
 

@@ -98,8 +98,7 @@ def _resampled(x: Images, at: NDArray[np.float64], *, axis: int) -> Images:
         weight = np.where((tap >= 0) & (tap < side), weight, 0).astype(np.float32)
         pixels = np.take_along_axis(x, np.clip(tap, 0, side - 1).astype(np.int64).reshape(shape), axis=axis)
         parts.append(weight.reshape(shape) * pixels)
-    y: Images = parts[0] + parts[1]
-    return y
+    return (parts[0] + parts[1]).astype(np.float32, copy=False)
 
 
 def _moved_boxes(

@@ -102,7 +102,7 @@ def _place(
         )  # (TRIES, n)
         choice = fits.argmax(axis=0)[here]
         row, column = (np.take_along_axis(values, choice[:, None], axis=1)[:, 0] for values in (rows, columns))
-        there = fits.any(axis=0)[here] & (row >= 0) & (row < size) & (column >= 0) & (column < size)
+        there = fits[choice, here] & (row >= 0) & (row < size) & (column >= 0) & (column < size)
 
         place = here[there], row[there], column[there]
         cover, colour = objects.cover[pixels[there], None], objects.colour[pixels[there]]

@@ -32,7 +32,7 @@ def hand_segmenter(seed: int, head: str) -> tuple[Segmenter, Array, Array]:
     Raises InputError on an unknown head.
     """
     backbone = Config("resnet8", num_classes=len(THINGS), in_channels=1, width=1)
-    config = SegmenterConfig(backbone, head=head, channels=1)
+    config = SegmenterConfig(backbone, head=head, channels=1, extra=0)
     rng = np.random.default_rng(seed)
     while True:
         model = Segmenter(config, rng=rng, dtype=np.float64)

@@ -164,7 +164,7 @@ def _made_for(title: str, model: Model, header: Header) -> Network:
         raise InputError(f"{title}: {NO_DETECTOR}")
     channels, size = model.config.in_channels, header.picture_size or model.picture_size
     if isinstance(model, Segmenter):
-        size = _scene_size(size, model.backbone.strides[-1])
+        size = _scene_size(size, model.multiple)
     if channels not in (1, 3):
         raise InputError(f"{title} is made for {channels} channels: pictures have 1 (grey) or 3 (colour)")
     if not 1 <= size <= LARGEST:
@@ -183,9 +183,9 @@ def _real_network(path: Path) -> Network:
     return Network(title, model, 1, header.picture_size, header, (arrays["pictures"], arrays["labels"]))
 
 
-def _scene_size(size: int, stride: int) -> int:
-    """The size of a segmenter's pictures: at most SCENE, and a multiple of its largest stride, so that nothing is padded."""
-    return max(stride, min(size, SCENE) // stride * stride)
+def _scene_size(size: int, multiple: int) -> int:
+    """The size of a segmenter's pictures: at most SCENE, and a multiple of `multiple`, so that nothing is padded."""
+    return max(multiple, min(size, SCENE) // multiple * multiple)
 
 
 def _two_shapes(size: int, seed: int) -> tuple[Array, Array]:

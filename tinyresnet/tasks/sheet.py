@@ -37,7 +37,10 @@ def picture_sheet(
         for n, found in enumerate(detections(model.forward(x, train=False)[0], x.shape[2:])):
             boxes, labels = scenes.boxes[n], scenes.labels[n]
             there = Detections(boxes, np.ones(len(boxes), np.float32), labels)
-            pair = [with_boxes(scenes.x[n], what, classes, least=SURE) for what in (there, found)]
+            pair = [
+                with_boxes(scenes.x[n], there, classes, scores=False),
+                with_boxes(scenes.x[n], found, classes, least=SURE),
+            ]
             named = ", ".join(
                 f"{classes[k]} {s:.2f}" for s, k in zip(found.scores, found.labels, strict=True) if s >= SURE
             )
@@ -58,7 +61,7 @@ def scene_sheet(data: SceneSet, indices: NDArray[np.int64], task: str, columns: 
     for n, picture in enumerate(scenes.x):
         if task == "detect":
             there = Detections(scenes.boxes[n], np.ones(len(scenes.boxes[n]), np.float32), scenes.labels[n])
-            pictures.append(with_boxes(picture, there, data.classes))
+            pictures.append(with_boxes(picture, there, data.classes, scores=False))
         else:
             pictures.append(with_mask(picture, scenes.masks[n], data.classes))
     titles = [str(index) for index in indices]

@@ -65,8 +65,9 @@ def order(rng: Rng) -> Question:
     assert ap50 is not None
     return Question(
         "order", 11, "Average precision",
-        f"A picture has {THINGS} things of one class. Five boxes were found; here in the order of their scores, the best first: 1 is a hit at IoU "
-        "0.5, 0 a miss. AP50 is read at the recalls 0, 0.01 ... 1, as COCO does it: at each the largest precision at this or a larger recall.",
+        f"A picture has {THINGS} things of one class. Five boxes were found, here in the order of their scores, the best first: "
+        "1 is a hit at IoU 0.5, 0 a miss. AP50 is read at the recalls 0, 0.01 ... 1, as COCO does it: "
+        "at each the largest precision at this or a larger recall.",
         {"hits": right},
         (Ask("precision after the third box", 1, right[:3].mean()), Ask("recall after the third box", 1, right[:3].sum() / THINGS),
          Ask("AP50", 3, ap50)),

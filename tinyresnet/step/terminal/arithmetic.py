@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ...explain import Cell, Explainer, Explanation
@@ -65,13 +67,15 @@ def origin(step: Step, name: str) -> str:
     return "cache"
 
 
-def lines(found: Explanation, digits: int = 6, span: slice = slice(None)) -> list[Line]:
-    """The terms, a line each."""
+def lines(
+    found: Explanation, digits: int = 6, span: slice = slice(None), *, called: Mapping[str, str] = MappingProxyType({})
+) -> list[Line]:
+    """The terms, a line each. `called`: other names for some shares."""
     summed = len(found.terms) > 1 and found.function != "place of the largest"
     totals = found.partial_sums[span] if summed else [None] * len(found.terms[span])
     return [
         Line(
-            term.part,
+            called.get(term.part, term.part),
             " × ".join(factor.symbol for factor in term.factors),
             " × ".join((bracketed if i else plain)(factor.value, digits) for i, factor in enumerate(term.factors)),
             signed(term.value, digits),

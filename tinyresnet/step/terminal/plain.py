@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...errors import unknown
 from ...explain import Cell, Explainer, Explanation
 from ...trace import Step
 from ..session import Session
-from ..words import sentence
+from ..words import sentence, ways
 from . import arithmetic
 from .nudge import finale
 from .panes import is_parameter, pane
@@ -92,7 +92,7 @@ def one_step(session: Session, explainer: Explainer, cell: Cell, language: str =
     found = explainer.explain(cell)
     parts += ["", *arithmetic.head(explainer, cell, found, language)]
     return "\n".join(
-        [*parts, *_terms(found, said["sum"]), *(f"  {text}" for text in arithmetic.ending(found, language))]
+        [*parts, *_terms(found, said["sum"], ways(session.trace, session.trace[found.cell.step])), *(f"  {text}" for text in arithmetic.ending(found, language))]
     )
 
 
@@ -104,9 +104,9 @@ def _pictures(explainer: Explainer, cell: Cell) -> list[Cell]:
     return [cell._replace(at=(n, *cell.at[1:])) for n in range(shape[0])]
 
 
-def _terms(found: Explanation, summed: str) -> list[str]:
-    """The terms, a line each, in columns."""
-    lines = arithmetic.lines(found)
+def _terms(found: Explanation, summed: str, called: Mapping[str, str]) -> list[str]:
+    """The terms, a line each, in columns. `called`: other names for some shares."""
+    lines = arithmetic.lines(found, called=called)
     fields = [
         [str(number) for number in range(1, len(lines) + 1)],
         [line.part for line in lines],

@@ -14,7 +14,7 @@ from itertools import groupby
 from rich.cells import cell_len
 from rich.text import Text
 
-from ..words import sentence
+from ..words import sentence, ways
 from . import arithmetic
 from .panes import HERE, NEGATIVE, POSITIVE, QUIET, STRONG, pane
 from .places import groups
@@ -147,6 +147,7 @@ def _arithmetic(walk: Walk, width: int, room: int) -> list[Text]:
 def term_lines(walk: Walk, width: int, room: int) -> list[Text]:
     """The terms, one line each if they fit with their partial sums, or without, else two lines each."""
     count = len(walk.found.terms)
+    called = ways(walk.trace, walk.trace[walk.found.cell.step])
     forms = [(1, True), (1, False), (2, True), (2, False)]
     if 2 * count <= room:
         forms.remove((1, False))  # there is room for the sums
@@ -154,7 +155,7 @@ def term_lines(walk: Walk, width: int, room: int) -> list[Text]:
         most = max(1, room // tall if count * tall <= room else (room - 1) // tall)
         start = min(max(0, walk.place.term - most // 2), max(0, count - most))
         span = slice(start, start + most)
-        block = arithmetic.lines(walk.found, DIGITS, span)
+        block = arithmetic.lines(walk.found, DIGITS, span, called=called)
         lines = _block(walk, block, start, width, tall, sums)
         if all(line.cell_len <= width for line in lines):
             break

@@ -1,5 +1,6 @@
 // Three staged moments of the way back: the add copies, batch norm's bars cancel, the fork sums.
 
+import { waysOf } from "./blocks.js";
 import { attribute, h, still, unique } from "./dom.js";
 import { makeCoupling } from "./coupling.js";
 import { makeWaterfall } from "./bars.js";
@@ -48,6 +49,8 @@ const valueOf = (walk, name, at) => walk.explain({ step: walk.step.index, name, 
 
 // ---- the add
 
+const SIDES = ["branch", "shortcut"]; // where the copies fly to
+
 function makeAdd(walk) {
   const text = h("p", {});
   const again = h("button", { type: "button", onclick: () => send() });
@@ -67,8 +70,8 @@ function makeAdd(walk) {
     const value = at && !hidden ? number(valueOf(walk, "dy", at)) : "?";
     picture.replaceChildren(
       h("b", { class: "one", text: at ? number(valueOf(walk, "dy", at)) : "dy" }),
-      ...["branch", "shortcut"].map((way) =>
-        h("span", { class: `copy ${way}` }, h("b", { text: value }), h("small", { text: walk.say(way) })),
+      ...waysOf(walk, walk.step).map((way, i) =>
+        h("span", { class: `copy ${SIDES[i]}` }, h("b", { text: value }), h("small", { text: way })),
       ),
     );
     text.textContent = hidden ? walk.say("choose") : walk.say("add_text", { value });
@@ -128,10 +131,15 @@ function makeFork(walk) {
     return at ? ["da", "db"].map((name) => valueOf(walk, name, at)) : null;
   };
 
+  const wayNames = () => {
+    const [first, second] = waysOf(walk, walk.step);
+    return { first, second };
+  };
+
   function submitted(event) {
     event.preventDefault();
     const [a, b] = ways();
-    const values = { a: number(a), b: number(b), sum: number(a + b), average: number((a + b) / 2) };
+    const values = { a: number(a), b: number(b), sum: number(a + b), average: number((a + b) / 2), ...wayNames() };
     answer.textContent = walk.say(verdict(input.value, a, b), values);
     answer.className = `answer ${close(input.value, (a + b) / 2) ? "" : "right"}`;
   }
@@ -146,7 +154,7 @@ function makeFork(walk) {
   function update() {
     const both = ways();
     attribute(form, "hidden", !both || walk.hidden());
-    const told = both && walk.say("fork_text", { a: number(both[0]), b: number(both[1]) });
+    const told = both && walk.say("fork_text", { a: number(both[0]), b: number(both[1]), ...wayNames() });
     text.textContent = [told ?? walk.say("choose"), walk.hidden() && walk.say("fork_blank")].filter(Boolean).join(" ");
     label.textContent = walk.say("fork_ask");
     check.textContent = walk.say("enter");

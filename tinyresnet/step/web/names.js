@@ -19,6 +19,12 @@ export function matrixNames(walk, step, name) {
   return { rows: shape[0] > 1 ? pictures : null, columns: ofClasses ? named(shape[1]) : null };
 }
 
+/** What the channels of a tensor are called, if they are classes: those of a loss per pixel; else null. */
+export function channelNames(walk, { kind }, shape) {
+  const { classes } = walk.payload;
+  return kind === "PixelCrossEntropy" && shape.length === 4 && shape[1] === classes.length ? classes : null;
+}
+
 /** Where a cell is, in words: "picture A, row 2, column 3". */
 export function placeName(walk, { step: index, name, at }) {
   const step = walk.trace.steps[index];
@@ -30,7 +36,8 @@ export function placeName(walk, { step: index, name, at }) {
   const names = [];
   if (own) names.push(walk.say("out", { number: at[0] + 1 }), walk.say("in", { number: at[1] + 1 }));
   if (!own && shape[0] > 1) names.push(walk.say("picture", { letter: letter(at[0]) }));
-  if (!own && rank > 3 && shape[1] > 1) names.push(walk.say("channel", { number: at[1] + 1 }));
+  const channels = channelNames(walk, step, shape);
+  if (!own && rank > 3 && shape[1] > 1) names.push(channels?.[at[1]] ?? walk.say("channel", { number: at[1] + 1 }));
   if (rank > 2) names.push(walk.say("place", { row: at[rank - 2] + 1, column: at[rank - 1] + 1 }));
   return names.join(walk.say("join"));
 }

@@ -1,5 +1,6 @@
 // The three panels: what arrived, what was remembered, what leaves.
 
+import { waysOf } from "./blocks.js";
 import { attribute, h, hasFocus, roving, unique } from "./dom.js";
 import { Grid } from "./grid.js";
 import { makePredict } from "./predict.js";
@@ -123,7 +124,7 @@ function makePanel(walk, role, predict) {
 
   function titled(name, grid, both) {
     if (!both) return grid.element;
-    const way = walk.say(name.endsWith("a") ? "branch" : "shortcut");
+    const way = waysOf(walk, walk.step)[name.endsWith("a") ? 0 : 1];
     return h(
       "div",
       { class: "half" },

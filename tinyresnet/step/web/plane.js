@@ -3,7 +3,7 @@
 import { attribute, h } from "./dom.js";
 import { flat } from "./explain.js";
 import { number, short } from "./format.js";
-import { isParam, letter, matrixNames } from "./names.js";
+import { channelNames, isParam, letter, matrixNames } from "./names.js";
 
 /** The element of a plane of `grid`; its cells are noted in `grid.cells`. */
 export function makePlane(grid, plane) {
@@ -35,12 +35,17 @@ function axesOf(grid) {
   if (tensor.shape.length < 3) return [];
   const own = isParam(grid.stepOf(), grid.name);
   const names = own ? { picture: "out", channel: "in" } : { picture: "picture", channel: "channel" };
+  const classes = channelNames(walk, grid.stepOf(), tensor.shape);
+  const called = (word, i) => (word === "channel" ? classes?.[i] : null);
   return Object.entries(names).map(([axis, word]) => ({
     axis,
     told: own || sheet.counts[axis] > 1,
-    title: walk.say(`${word}_of`),
-    option: (i) => (word === "picture" ? letter(i) : i + 1),
-    name: (plane) => walk.say(word, { letter: letter(plane[axis]), number: plane[axis] + 1 }),
+    title: walk.say(called(word, 0) ? "class_of" : `${word}_of`),
+    option: (i) => called(word, i) ?? (word === "picture" ? letter(i) : i + 1),
+    name: (plane) => {
+      const i = plane[axis];
+      return called(word, i) ?? walk.say(word, { letter: letter(i), number: i + 1 });
+    },
   }));
 }
 

@@ -19,7 +19,8 @@ export function makeRiver(walk) {
   const drawing = svg(
     "svg",
     { viewBox: `0 0 ${map.width} ${map.height}`, width: map.width, height: map.height, "aria-hidden": "true" },
-    map.blocks.map((block) => makeBlock(block, map)),
+    map.blocks.map(makeBlock),
+    map.groups.map(makeGroup),
     edges.map((edge) => edge.element),
     turn,
     makePictures(map),
@@ -108,7 +109,8 @@ function makeEdge(edge) {
 }
 
 /** Where an edge's norm is printed: outside the bow, below a shortcut. `away` points from the water. */
-function labelPlace({ points, straight }) {
+function labelPlace({ points, straight, beside }) {
+  if (beside) return beside;
   const half = (points.length - 1) / 2;
   const [before, after] = [points[Math.floor(half)], points[Math.ceil(half)]];
   const ends = half % 1 ? [before, after] : [points[half - 1], points[half + 1]];
@@ -124,7 +126,7 @@ function makeStation(station, walk) {
   const big = station.kind in SYMBOLS || station.kind in LOSSES;
   const element = svg(
     "g",
-    { class: `station ${kind}`, onclick: () => walk.go(nearer(station, walk)) },
+    { class: `station ${kind}${station.kind in LOSSES ? " loss" : ""}`, onclick: () => walk.go(nearer(station, walk)) },
     svg("rect", { class: "hit", x: station.x - 27, y: station.y - 20, width: 54, height: 48 }),
     svg("circle", { cx: station.x, cy: station.y, r: big ? 9 : 5.5 }),
     SYMBOLS[station.kind] ? svg("text", { class: "symbol", x: station.x, y: station.y + 5, text: "+" }) : null,
@@ -144,13 +146,23 @@ function nearer(station, walk) {
   return walk.backward && station.backward !== null ? station.backward : station.forward;
 }
 
-function makeBlock(block, map) {
+function makeBlock(block) {
   const middle = (block.from + block.to) / 2;
   return svg(
     "g",
     { class: "block" },
-    svg("path", { d: `M${block.from},${map.base + 36} v5 H${block.to} v-5` }),
-    svg("text", { x: middle, y: map.base + 56, text: block.name }),
+    svg("path", { d: `M${block.from},${block.base + 36} v5 H${block.to} v-5` }),
+    svg("text", { x: middle, y: block.base + 56, text: block.name }),
+  );
+}
+
+/** Above the stations, where no bow is. */
+function makeGroup({ name, from, to, base }) {
+  return svg(
+    "g",
+    { class: "block" },
+    svg("path", { d: `M${from},${base - 32} v-5 H${to} v5` }),
+    svg("text", { x: (from + to) / 2, y: base - 43, text: name }),
   );
 }
 
@@ -165,6 +177,6 @@ function makePictures(map) {
 }
 
 function makeTurn(map) {
-  const x = Math.max(...map.stations.map((station) => station.x));
-  return svg("path", { class: "turn", d: `M${x + 14},${map.base - 5} c22,0 22,16 0,16 m5,-5 l-6,5 l6,5` });
+  const { x, y } = map.stations.reduce((last, station) => (station.x > last.x ? station : last));
+  return svg("path", { class: "turn", d: `M${x + 14},${y - 5} c22,0 22,16 0,16 m5,-5 l-6,5 l6,5` });
 }

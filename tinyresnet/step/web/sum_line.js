@@ -1,5 +1,6 @@
 // A sum as one writes it: every factor is a button that lights its cell and leads to where it was made.
 
+import { waysOf } from "./blocks.js";
 import { h } from "./dom.js";
 import { bracketed, number } from "./format.js";
 
@@ -17,7 +18,8 @@ const AROUND = {
   abs: ["|", "|"],
   "> 0": ["", " > 0"],
 };
-const NAMED_PARTS = ["branch", "shortcut", "direct", "mean", "variance"];
+const WAYS = ["branch", "shortcut"];
+const NAMED_PARTS = ["direct", "mean", "variance"];
 
 /** An explanation's sum; `all`: unshortened, `partial`: with the sum after each term, `blank`: without the result. */
 export function sumLine(walk, explanation, { all, partial, blank }) {
@@ -31,7 +33,7 @@ export function sumLine(walk, explanation, { all, partial, blank }) {
   const shown = all ? terms.slice(0, MOST) : telling(terms);
   const sums = partial && !blank ? new Map(explanation.partialSums.map((sum, i) => [terms[i], sum])) : new Map();
   const parts = shown.map((term, i) =>
-    termPart(walk, term, { shared, first: i === 0, alone: terms.length === 1, sums }),
+    termPart(walk, term, { shared, first: i === 0, alone: terms.length === 1, sums, step: explanation.cell.step }),
   );
   return [...symbols(before), ...parts, ...others(walk, terms, shown), ...symbols(after), result];
 }
@@ -68,7 +70,13 @@ function listed(walk, terms) {
   return [h("span", { class: "quiet", text: `${walk.say("largest_of")} ` }), ...list];
 }
 
-function termPart(walk, term, { shared, first, alone, sums }) {
+/** What a part of the sum is called. */
+function partName(walk, part, step) {
+  if (WAYS.includes(part)) return waysOf(walk, walk.original.steps[step])[WAYS.indexOf(part)];
+  return NAMED_PARTS.includes(part) ? walk.say(part) : part;
+}
+
+function termPart(walk, term, { shared, first, alone, sums, step }) {
   const own = term.factors.filter((factor) => !shared || factor.constant !== shared.constant);
   const signs = own.filter(isMinus).length;
   const joiner = signs % 2 ? "− " : first ? "" : "+ ";
@@ -78,7 +86,7 @@ function termPart(walk, term, { shared, first, alone, sums }) {
     own.filter((factor) => !isMinus(factor)),
     first && !signs,
   );
-  const name = NAMED_PARTS.includes(term.part) ? walk.say(term.part) : term.part;
+  const name = partName(walk, term.part, step);
   return h(
     "span",
     {

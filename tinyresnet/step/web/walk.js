@@ -1,5 +1,6 @@
 // Where the reader is and what has been seen: everything that the screen shows follows from this.
 
+import { inBlock } from "./blocks.js";
 import { Explainer } from "./explain.js";
 import { LOSSES } from "./losses.js";
 import { filled, say } from "./words.js";
@@ -184,7 +185,11 @@ export class Walk {
     const known = words[step.direction];
     const first = ["dy", "x", "a", "da", "x0"].find((name) => name in step.tensors);
     const cells = first ? this.trace.tensor(stop, first).shape.reduce((all, size) => all * size, 1) : 0;
-    const named = !step.train && `${step.kind} eval` in known ? `${step.kind} eval` : step.kind;
+    const variants = {
+      [`${step.kind} eval`]: () => !step.train,
+      [`${step.kind} outside`]: () => !inBlock(this.trace.steps, step),
+    };
+    const named = Object.keys(variants).find((name) => name in known && variants[name]()) ?? step.kind;
     const sentence = filled(known[named] ?? known.other, { cells, kind: step.kind });
     return filled(words.step, { number: stop + 1, count: this.count, sentence });
   }
