@@ -171,7 +171,7 @@ def sgd_run(param, grads, lr, momentum, weight_decay):
 """,
     ("pyramid", "loops"): """
 import numpy as np
-def upsample_nearest_forward(x, scale): return np.kron(x, np.ones((scale, scale))), scale
+def upsample_nearest_forward(x, scale): return np.kron(x, np.ones((scale, scale), x.dtype)), scale
 def upsample_nearest_backward(dy, cache):
     return sum(dy[:, :, i::cache, j::cache] for i in range(cache) for j in range(cache))
 def merge_backward(dp_fine, dp_coarse, scale):
@@ -179,7 +179,7 @@ def merge_backward(dp_fine, dp_coarse, scale):
     for i, j in np.ndindex(scale, scale): back += dp_fine[:, :, i::scale, j::scale]
     return dp_fine.copy(), back
 def pairwise_iou(a, b):
-    out = np.zeros((len(a), len(b)))
+    out = np.zeros((len(a), len(b)), a.dtype)
     for i, p in enumerate(a):
         for j, q in enumerate(b):
             w, h = min(p[2], q[2]) - max(p[0], q[0]), min(p[3], q[3]) - max(p[1], q[1])

@@ -74,7 +74,10 @@ def open_hand(modules: Any) -> None:
     open_trace(modules, hand().trace)
 
 
-@pytest.mark.parametrize("name", ["hand network", *(name for name in FLOAT64 if name.endswith(("train", "eval")))][::3])
+RUN_AGAIN = ["hand network", *(name for name in FLOAT64 if name.endswith(("train", "eval")))][::3]
+
+
+@pytest.mark.parametrize("name", [*RUN_AGAIN, "hand segmenter, fpn"])
 def test_running_again_changes_nothing(modules: Any, name: str) -> None:
     """With nothing changed every tensor of every step comes out as it was."""
     open_trace(modules, explained(name).trace)

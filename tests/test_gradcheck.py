@@ -11,7 +11,7 @@ import pytest
 import gradcheck_functions as functions
 import tinyresnet as tr
 from tinyresnet import InputError, gradcheck
-from tinyresnet.gradcheck import check, check_model, check_subject
+from tinyresnet.gradcheck import Report, check, check_model, check_subject
 from tinyresnet.gradcheck.configurations import MAKERS, draw_configuration
 from tinyresnet.gradcheck.localise import wrong_elements
 from tinyresnet.gradcheck.museum import MUSEUM, Setting
@@ -62,9 +62,14 @@ def seeds_by_kind() -> dict[str, list[int]]:
 
 @pytest.mark.parametrize("kind", list(MAKERS))
 def test_no_false_alarm(kind: str) -> None:
-    mine = [(seed, draw_configuration(random(seed))) for seed in seeds_by_kind()[kind]]
-    assert len(mine) > 20
-    reports = [check_subject(of_layer(one.layer, one.x, train=one.train), seed=seed) for seed, one in mine]
+    """Of 1,000 configurations those of one kind; of residual blocks, with up to 36 gradients each, as many as have 600 together."""
+    reports: list[Report] = []
+    for seed in seeds_by_kind()[kind]:
+        one = draw_configuration(random(seed))
+        reports.append(check_subject(of_layer(one.layer, one.x, train=one.train), seed=seed))
+        if len(reports) > 20 and sum(len(report.tensors) for report in reports) >= 600:
+            break
+    assert len(reports) > 20
     assert [report for report in reports if report.verdict == "wrong"] == []
     assert sum(report.verdict == "inconclusive" for report in reports) <= 1
     assert max(report.forwards for report in reports) <= 2 * MOST_FORWARDS

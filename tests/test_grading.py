@@ -38,7 +38,8 @@ QUICK = Limits(seconds=1.5, seconds_in_all=20)
 OPEN = sandbox.Wall(False, "for this test")
 WALLED = sandbox.find().isolated
 needs_wall = pytest.mark.skipif(not WALLED, reason=f"nothing isolates submissions here: {sandbox.find().why}")
-MINE = 2**31 - 10_000  # user numbers of this test's processes
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+MINE = 2**31 - 10_000 * (1 + WORKER)  # user numbers of this test's processes; another worker's have others
 
 
 # Hostile submissions

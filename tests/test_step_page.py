@@ -19,7 +19,7 @@ from tinyresnet.layers import Conv2d
 from tinyresnet.resnet import build
 from tinyresnet.step.page import LARGEST, module_source, page_source, style_source, write_page
 from tinyresnet.step.payload import Numbered, payload
-from tinyresnet.step.session import Session, hand_session
+from tinyresnet.step.session import Session, hand_segmenter_session, hand_session
 
 SITE = "http://stepper.test/"  # nobody's: requests are answered by `served` and never leave the browser
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
@@ -430,6 +430,38 @@ def test_large_network(open_page: Any) -> None:
     page.wait_for_selector(".finale .cell.chosen")
     reader.click("Nudge it by 0.01")
     page.wait_for_selector(".finale .verdict")
+
+
+def test_segmenter(open_page: Any, tmp_path: Path) -> None:
+    """A pyramid below the backbone: its ways have names, its rows lie apart, classes are named, and the finale is right."""
+    walked = hand_segmenter_session()
+    write_page(tmp_path / "segmenter.html", walked)
+    reader = open_page(url=(tmp_path / "segmenter.html").as_uri())
+    page = reader.page
+
+    def go(path: str, direction: str) -> None:
+        page.evaluate(f"document.querySelector('#stepper').stepper.go({walked.trace[path, direction].index})")
+
+    go("head.pyramid.add1", "backward")
+    reader.press("s")
+    assert page.locator(".leaves h3").all_inner_texts() == ["da lateral1", "db up1"]
+    assert page.locator(".copying small").all_inner_texts() == ["lateral1", "up1"]
+    go("backbone.fork2", "forward")
+    assert reader.sees("two layers read the same 64 numbers")
+    stations = page.locator(".river .station circle").evaluate_all("all => all.map((one) => one.cy.baseVal.value)")
+    forward = [step for step in walked.trace if step.direction == "forward"]
+    height = {step.path: y for step, y in zip(forward, stations, strict=True)}
+    assert height["head.pyramid.lateral2"] < height["head.pyramid.up1"] < height["head.pyramid.lateral1"]
+    assert height["head.pyramid.lateral1"] == height["head.concat"] == height["loss"]
+    go("loss", "backward")
+    reader.press("s")
+    page.get_by_label("dx: class").select_option("ring")
+    page.locator(".leaves .cell").first.click()
+    assert "ring" in page.locator(".arithmetic").inner_text()
+    reader.click("Nudge")
+    reader.click("Nudge it by 0.01")
+    page.wait_for_selector(".finale .verdict")
+    assert "They differ by" in page.locator(".finale .verdict").inner_text()
 
 
 def test_layer_alone(open_page: Any, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ import tinyresnet as tr
 from browser import open_browser  # noqa: F401 (a fixture)
 from tinyresnet import InputError
 from tinyresnet.data.shapes import CLASSES as SHAPES
+from tinyresnet.detect import Detector, DetectorConfig
 from tinyresnet.explain import Cell, Explainer
+from tinyresnet.segment import Segmenter, SegmenterConfig
 from tinyresnet.step import sources, train_digits
 from tinyresnet.step.notebook import widget
 from tinyresnet.step.payload import Numbered, payload
@@ -116,6 +118,13 @@ def make_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tr.save(folder / "run" / "best.safetensors", model, header=tr.Header(model.config, picture_size=16))
     tr.save(folder / "damaged.safetensors", model, header=tr.Header(model.config, mean=(0.5,), std=(0.0,)))
     tr.save(folder / "huge.safetensors", model, header=tr.Header(model.config, picture_size=100_000))
+    backbone = tr.Config("resnet8", num_classes=10, width=2)
+    scenes = Segmenter(SegmenterConfig(backbone, channels=2), rng=np.random.default_rng(1))
+    tr.save(folder / "scenes.safetensors", scenes, header=tr.Header(scenes.config, SHAPES, (0.5,), (0.25,), 20))
+    fcn = Segmenter(SegmenterConfig(backbone, head="fcn"), rng=np.random.default_rng(1))
+    tr.save(folder / "fcn.safetensors", fcn, header=tr.Header(fcn.config, picture_size=20))
+    boxes = Detector(DetectorConfig(backbone, channels=2), rng=np.random.default_rng(1))
+    tr.save(folder / "boxes.safetensors", boxes)
     dual = tr.resnet20(width=2, in_channels=2, rng=np.random.default_rng(1))
     tr.save(folder / "dual.safetensors", dual)
     dict(model.named_params())["fc.weight"].data[...] = np.inf
@@ -140,6 +149,10 @@ SOURCES: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "weights": ({"weights": "bare.safetensors"}, (2, 3, 32, 32), "resnet20 with the weights of bare.safetensors"),
     "grey weights": ({"weights": "grey.safetensors", "train": False}, (2, 1, 8, 8), "two drawn shapes"),
     "run": ({"weights": "run"}, (2, 3, 16, 16), "weights of run"),
+    "segmenter": ({"task": "segment"}, (2, 1, 8, 8), "a segmenter in hand numbers, head fpn"),
+    "segmenter, evaluation": ({"task": "segment", "head": "fcn", "train": False}, (2, 1, 8, 8), "head fcn"),
+    "scenes": ({"weights": "scenes.safetensors"}, (2, 3, 16, 16), "scenes.safetensors; two drawn scenes"),
+    "scene": ({"weights": "fcn.safetensors", "task": "segment", "images": ["one.png"]}, (2, 3, 20, 20), "its mirror"),
     "own relu": ({"layer": "mine.py:ReLU"}, (2, 3, 8, 7), "mine.py:ReLU, for x of shape 2 × 3 × 8 × 7"),
     "own scale": ({"layer": "mine.py:Scale(4)", "shape": (3, 4)}, (3, 4), "mine.py:Scale(4)"),
     "own class": ({"layer": "mine.py:Dense"}, (3, 5), "mine.py:Dense"),
@@ -274,6 +287,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"weights": "infinite.safetensors", "images": ["one.png"]}, "its weights are damaged"),
     ({"weights": "huge.safetensors"}, "pictures of 100000 pixels: 1 to 512 can be walked through"),
     ({"weights": "dual.safetensors"}, "made for 2 channels: pictures have 1 (grey) or 3 (colour)"),
+    ({"task": "detect"}, "detectors cannot"),
+    ({"weights": "boxes.safetensors"}, "detectors cannot"),
+    ({"weights": "scenes.safetensors", "task": "classify"}, "these are weights to segment, not to classify"),
+    ({"weights": "bare.safetensors", "model": "resnet20", "task": "segment"}, "weights to classify, not to segment"),
+    ({"weights": "scenes.safetensors", "head": "fcn"}, "--head is given without a segmenter to make"),
+    ({"task": "segment", "head": "fpm"}, "unknown head 'fpm'"),
+    ({"layer": "mine.py:ReLU", "task": "segment"}, "a layer has no task"),
     ({"layer": "relu"}, "like mine.py:MyLayer"),
     ({"layer": "none.py:ReLU"}, "is not there"),
     ({"layer": "mine.py:Nope"}, "there is no Nope in it"),

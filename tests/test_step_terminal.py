@@ -17,7 +17,7 @@ import pytest
 import tinyresnet as tr
 from tinyresnet.cli import main
 from tinyresnet.explain import Cell, Explainer
-from tinyresnet.step.session import NUDGE, Session, hand_session
+from tinyresnet.step.session import NUDGE, Session, hand_segmenter_session, hand_session
 from tinyresnet.step.terminal import plain
 from tinyresnet.step.terminal.figures import bracketed, fitted, signed
 from tinyresnet.step.terminal.keys import first_key
@@ -40,6 +40,11 @@ def deep():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 3, 32, 32)).astype(np.float32)
     return Session("resnet20", tr.resnet20(num_classes=10, rng=rng), x, np.array([1, 2]))
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return hand_segmenter_session()
 
 
 @pytest.fixture(params=["hand", "deep"])
@@ -154,6 +159,23 @@ def test_one_step_on_the_command_line(argv, cell, hand, capsys):
     assert given["tensors"][cell.name] == list(hand.trace[cell.step].tensors[cell.name].shape)
 
 
+def test_ways_outside_blocks_are_called_by_their_layers(segmenter):
+    """A pyramid's add and fork have no branch and no shortcut; and a fork behind a fork knows its own ways."""
+    explainer, trace = Explainer(segmenter.trace), segmenter.trace
+    calls = {
+        ("head.pyramid.add1", "forward", "y"): ("lateral1", "up1"),
+        ("backbone.fork2", "backward", "dx"): ("layer3.0.fork", "head.pyramid.lateral1"),
+        ("backbone.layer3.0.fork", "backward", "dx"): ("branch", "shortcut"),
+    }
+    for (path, direction, name), ways in calls.items():
+        said = plain.one_step(segmenter, explainer, Cell(trace[path, direction].index, name, (0, 0, 0, 0)))
+        assert tuple(re.findall(r"^  \d  (\S+) ", said, re.MULTILINE)) == ways
+    read = {path: trace[path, "backward"].sources["dy"] for path in ("head.pyramid.lateral1", "head.pyramid.up1")}
+    add = trace["head.pyramid.add1", "backward"].index
+    assert read == {"head.pyramid.lateral1": (add, "da"), "head.pyramid.up1": (add, "db")}
+    assert trace["head.pyramid.lateral1", "forward"].sources["x"] == (trace["backbone.fork2", "forward"].index, "b")
+
+
 def test_all_steps_in_a_pipe(hand, capsys):
     assert main(["step"]) == 0
     said = capsys.readouterr().out
@@ -197,6 +219,13 @@ BAD = [
     (["--weights", "missing.safetensors"], "missing.safetensors"),
     (["--shape", "2,3,8,8"], "--layer"),
     (["conv1"], "conv1"),
+    (["--task", "detect"], "classifiers and segmenters can be walked through"),
+    (["--task", "boxes"], "--task"),
+    (["--head", "fcn"], "it goes with --task segment"),
+    (["--head", "fpm", "--task", "segment"], "--head"),
+    (["--task", "segment", "--real", "--head", "fcn"], "it goes with --task segment alone"),
+    (["--task", "segment", "--worksheet", "3"], "leave --task out"),
+    (["--task", "segment", "--image", "a.png"], "--image is given without a network"),
 ]
 
 
@@ -220,7 +249,8 @@ def test_a_wrong_layer_of_a_deep_network_gets_the_nearest_names_alone(deep, caps
 
 
 SIZES = [(80, 24), (140, 50), (60, 20), (20, 5)]
-SCREENS = [("hand", language, size) for language in ("en", "zh") for size in SIZES] + [("deep", "en", (80, 24))]
+SCREENS = [("hand", language, size) for language in ("en", "zh") for size in SIZES]
+SCREENS += [("deep", "en", (80, 24)), ("segmenter", "zh", (80, 24))]
 
 
 @pytest.mark.parametrize(("session", "language", "size"), SCREENS, indirect=["session"], ids=str)

@@ -1,4 +1,4 @@
-"""The traces on which explanations are tested: the hand network, narrow networks both ways, and every row of `cases.py`."""
+"""The traces on which explanations are tested: the hand network and segmenters, narrow networks both ways, and every row of `cases.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from cases import CASES, LOSSES, Case, Loss, draw, upstream
 from tinyresnet import Layer
 from tinyresnet.explain import Cell, Explainer
 from tinyresnet.layers import Identity
-from tinyresnet.step.session import hand_session
+from tinyresnet.segment import HEADS
+from tinyresnet.step.session import hand_segmenter_session, hand_session
 from tinyresnet.trace import Trace, trace
 from tinyresnet_kernels import use
 
@@ -54,6 +55,8 @@ def network(name: str, train: bool, dtype: npt.DTypeLike, side: int, **settings:
 
 def _all() -> Iterator[tuple[str, Callable[[], Trace]]]:
     yield "hand network", lambda: hand_session().trace
+    for head in HEADS:
+        yield f"hand segmenter, {head}", partial(_segmenter, head)
     nets: list[tuple[str, int, dict[str, Any]]] = [
         ("resnet20", 8, {"dropout": 0.4}),
         ("resnet50", 32, {"shortcut": "B"}),
@@ -75,6 +78,10 @@ def _all() -> Iterator[tuple[str, Callable[[], Trace]]]:
             for train in case.modes:
                 x = case.x(shape)
                 yield f"{case.name} {shape} {'train' if train else 'eval'}", partial(_of_case, case, x, train)
+
+
+def _segmenter(head: str) -> Trace:
+    return hand_segmenter_session(0, head).trace
 
 
 def _of_case(case: Case, x: Any, train: bool) -> Trace:

@@ -105,7 +105,7 @@ _OUTLINES = {
 
 
 def speaks(model: Layer, x: Array, labels: Array, *, least: float = 0.01) -> bool:
-    """Whether every ReLU passes some numbers and stops some, and every parameter gets a gradient worth looking at, `least` or more."""
+    """Whether every ReLU passes some numbers and stops some, and every parameter gets a gradient worth looking at, of `least` or more."""
     from ..trace import trace
 
     with use("reference"), trace(model) as steps:

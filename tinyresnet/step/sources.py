@@ -30,6 +30,7 @@ from .small import small_resnet
 
 LARGEST = 512  # pixels; two such pictures through resnet18 leave more than 1 GB of numbers
 SCENE = 96  # pixels of a segmenter's pictures at most: it takes any size, and its backbone works on most of them at full size
+LEAST_SCENE = 48  # pixels: objects have a size of their own; of a smaller picture a corner is drawn
 NO_DETECTOR = "classifiers and segmenters can be walked through (--task classify or segment), detectors cannot"
 
 
@@ -197,5 +198,5 @@ def _two_shapes(size: int, seed: int) -> tuple[Array, Array]:
 
 def _two_scenes(size: int, seed: int) -> tuple[Array, Array]:
     """Two test scenes (2, 3, size, size) of the built-in shapes, and the class of each pixel (2, size, size)."""
-    scenes = draw_scenes(drawn_shapes.TEST_START + np.arange(2), seed=seed, size=size)
-    return scenes.x, scenes.masks.astype(np.int64)
+    scenes = draw_scenes(drawn_shapes.TEST_START + np.arange(2), seed=seed, size=max(size, LEAST_SCENE))
+    return scenes.x[..., :size, :size], scenes.masks[..., :size, :size].astype(np.int64)

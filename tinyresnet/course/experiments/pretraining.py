@@ -89,7 +89,7 @@ def on_scenes(size: Budget, task: str, scenes: int, start: str, seed: int, array
     backbone = Config(BACKBONE, len(data[0].classes), width=size.width)
     model = make(HEADS[task](backbone, channels=size.channels), np.random.default_rng(seed))
     if start == "pretrained":
-        load_backbone(model, arrays)  # type: ignore[arg-type]
+        load_backbone(model, arrays)
     steps = size.steps * (LONGER if start == "longer" else 1)
     row: Row = {"task": task, "scenes": scenes, "start": start, "seed": seed}
     return row | learn(model, data, Settings(**vars(SCENES) | {"batch_size": size.batch_size}), steps, seed)

@@ -84,7 +84,7 @@ function makeCell(grid, plane, at, row, column) {
   const element = h("div", {
     role: "gridcell",
     tabindex: "-1",
-    class: ["cell", sign, text.length > 6 && "long", hidden && "blank", moved && "moved"].filter(Boolean).join(" "),
+    class: ["cell", sign, text.length > 5 && (text.length > 6 ? "long" : "longish"), hidden && "blank", moved && "moved"].filter(Boolean).join(" "),
     style: { "--share": share.toFixed(3) },
     onclick: () => grid.choose(at, element),
     text,

@@ -2,7 +2,7 @@
 // leaves a fork for elsewhere, such as a pyramid's, in a row of its own below.
 
 import { blocksOf } from "./blocks.js";
-import { rowsOf } from "./river_rows.js";
+import { JOINTS, rowsOf } from "./river_rows.js";
 
 const GAP = 54;
 const BOW = 68;
@@ -56,12 +56,12 @@ function groupsOf(forward, blocks) {
   const inside = new Set(blocks.flatMap(({ add, fork, branch, shortcut }) => [add.index, fork, ...branch, ...shortcut]));
   const groups = [];
   for (const step of forward) {
-    const name = inside.has(step.index) ? "" : step.path.split(".").slice(0, -1).join(".");
+    const name = inside.has(step.index) || JOINTS.includes(step.kind) ? "" : step.path.split(".").slice(0, -1).join(".");
     const [last, from] = [groups.at(-1), Object.values(step.sources)[0]?.[0]];
     if (last && last.name === name && last.members.at(-1).index === from) last.members.push(step);
     else groups.push({ name, members: [step] });
   }
-  return groups.filter(({ name, members }) => name && members.length > 1);
+  return groups.filter(({ name, members }) => name && members.length > 2);
 }
 
 function placed(forward, { blocks, beside, rows, base }) {
@@ -129,7 +129,8 @@ function slope(from, to, atOnce) {
     return [start + wide * share, from.y + (to.y - from.y) * eased];
   });
   const runs = to.x - from.x > GAP + 1;
-  const [x, y] = atOnce ? [start + wide + GAP / 2, to.y + 18] : [from.x + GAP / 2, from.y + 18];
-  const beside = runs ? { x, y, away: [0, 1] } : { x: start + wide + 8, y: (from.y + to.y) / 2 + 4, away: [1, 0] };
+  const afterwards = { x: start + wide + GAP / 2, y: to.y + 18, away: [0, 1] };
+  const before = { x: from.x + GAP / 2, y: from.y - 9, away: [0, -1] };
+  const beside = runs ? (atOnce ? afterwards : before) : { x: start + wide + 14, y: 0.7 * from.y + 0.3 * to.y + 4, away: [1, 0] };
   return { points: [[from.x, from.y], ...bend, [to.x, to.y]], beside };
 }

@@ -1,7 +1,8 @@
 // In which row each station lies: the first way of a fork goes on in the fork's row, the second one begins a row below.
 
 const MERGES = ["Add", "Concat"];
-const JOINTS = [...MERGES, "Fork"];
+/** Where ways part and meet. */
+export const JOINTS = [...MERGES, "Fork"];
 
 /**
  * The row of every forward step by its index, 0 on top. `beside` are the steps of blocks' shortcuts, which stay in the block's row. A way
