@@ -180,9 +180,13 @@ class Recorder(Trace):
         """Write a step; its index."""
         index = len(self.steps)
         sources = {name: self._maker(arrays[name]) for name in given}
-        passed = {id(arrays[name]) for name in given}  # as a fork does: who waits for this array under an earlier name still will
+        passed = {
+            id(arrays[name]) for name in given
+        }  # as a fork does: who waits for this array under an earlier name still will
         waiting = {
-            id(arrays[name]): [maker for maker in self.makers.get(id(arrays[name]), []) if maker not in sources.values()]
+            id(arrays[name]): [
+                maker for maker in self.makers.get(id(arrays[name]), []) if maker not in sources.values()
+            ]
             for name in made
         }
         for key, earlier in waiting.items():

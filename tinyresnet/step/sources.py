@@ -14,9 +14,9 @@ from tinyresnet_kernels import Array, use
 
 from ..data import normalize, read_picture
 from ..data import shapes as drawn_shapes
-from ..errors import InputError
 from ..data.scene_shapes import draw_scenes
 from ..detect import Detector
+from ..errors import InputError
 from ..evaluate import logits_of
 from ..layers import Layer
 from ..models import Model
@@ -70,7 +70,9 @@ def open_session(
     if seed < 0:
         raise InputError(f"the seed is {seed}: 0 or more is wanted")
     if head and (task != "segment" or real or weights):
-        raise InputError("--head is given without a segmenter to make: it goes with --task segment alone or with --model")
+        raise InputError(
+            "--head is given without a segmenter to make: it goes with --task segment alone or with --model"
+        )
     if layer and task:
         raise InputError("--layer and --task are both given: a layer has no task")
     if layer:

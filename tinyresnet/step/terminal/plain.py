@@ -92,7 +92,11 @@ def one_step(session: Session, explainer: Explainer, cell: Cell, language: str =
     found = explainer.explain(cell)
     parts += ["", *arithmetic.head(explainer, cell, found, language)]
     return "\n".join(
-        [*parts, *_terms(found, said["sum"], ways(session.trace, session.trace[found.cell.step])), *(f"  {text}" for text in arithmetic.ending(found, language))]
+        [
+            *parts,
+            *_terms(found, said["sum"], ways(session.trace, session.trace[found.cell.step])),
+            *(f"  {text}" for text in arithmetic.ending(found, language)),
+        ]
     )
 
 

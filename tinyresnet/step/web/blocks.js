@@ -31,13 +31,14 @@ export function inBlock(steps, step) {
   return blocksOf(steps).some(({ add, fork }) => add.index === forward || fork === forward);
 }
 
-/** What the two ways of a fork or an add are called: branch and shortcut; of one outside blocks the layers that they lead to or come from. */
+/** The names of a fork's or an add's two ways: branch and shortcut; outside blocks the layers that they lead to or come from. */
 export function waysOf(walk, step) {
   const steps = walk.original.steps;
   const forward = steps[step.forward ?? step.index];
   if (inBlock(steps, step)) return [walk.say("branch"), walk.say("shortcut")];
   return ["a", "b"].map((arm) => {
-    const reads = ({ sources }) => Object.values(sources).some(([from, name]) => from === forward.index && name === arm);
+    const isArm = ([from, name]) => from === forward.index && name === arm;
+    const reads = ({ sources }) => Object.values(sources).some(isArm);
     const other = forward.kind === "Add" ? steps[forward.sources[arm]?.[0]] : steps.find(reads);
     return other ? beyond(forward.path, other.path) : arm;
   });

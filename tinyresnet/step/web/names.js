@@ -44,7 +44,8 @@ export function placeName(walk, { step: index, name, at }) {
 
 function vectorPlace(walk, { kind }, i) {
   if (kind === "CrossEntropy") return walk.say("picture", { letter: letter(i) });
-  if (kind === "Linear" || kind === "PixelCrossEntropy") return walk.payload.classes[i] ?? walk.say("number", { number: i + 1 });
+  const ofClasses = ["Linear", "PixelCrossEntropy"].includes(kind);
+  if (ofClasses) return walk.payload.classes[i] ?? walk.say("number", { number: i + 1 });
   return walk.say("channel", { number: i + 1 });
 }
 

@@ -81,10 +81,11 @@ function makeCell(grid, plane, at, row, column) {
   const share = max > 0 && Number.isFinite(value) && !hidden ? Math.sqrt(Math.abs(value) / max) : 0;
   const sign = hidden || !here || value === 0 ? "zero" : value > 0 ? "plus" : "minus";
   const moved = before && !hidden && Math.abs(before[place] - value) > 1e-9;
+  const length = text.length > 6 ? "long" : text.length > 5 && "longish";
   const element = h("div", {
     role: "gridcell",
     tabindex: "-1",
-    class: ["cell", sign, text.length > 5 && (text.length > 6 ? "long" : "longish"), hidden && "blank", moved && "moved"].filter(Boolean).join(" "),
+    class: ["cell", sign, length, hidden && "blank", moved && "moved"].filter(Boolean).join(" "),
     style: { "--share": share.toFixed(3) },
     onclick: () => grid.choose(at, element),
     text,

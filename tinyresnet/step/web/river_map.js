@@ -53,10 +53,12 @@ export function riverMap(steps) {
 
 /** Layers outside blocks that run one after the other and share what holds them, such as a pyramid's "output2". */
 function groupsOf(forward, blocks) {
-  const inside = new Set(blocks.flatMap(({ add, fork, branch, shortcut }) => [add.index, fork, ...branch, ...shortcut]));
+  const stepsOf = ({ add, fork, branch, shortcut }) => [add.index, fork, ...branch, ...shortcut];
+  const inside = new Set(blocks.flatMap(stepsOf));
   const groups = [];
   for (const step of forward) {
-    const name = inside.has(step.index) || JOINTS.includes(step.kind) ? "" : step.path.split(".").slice(0, -1).join(".");
+    const alone = inside.has(step.index) || JOINTS.includes(step.kind);
+    const name = alone ? "" : step.path.split(".").slice(0, -1).join(".");
     const [last, from] = [groups.at(-1), Object.values(step.sources)[0]?.[0]];
     if (last && last.name === name && last.members.at(-1).index === from) last.members.push(step);
     else groups.push({ name, members: [step] });
@@ -68,7 +70,8 @@ function placed(forward, { blocks, beside, rows, base }) {
   const places = new Map();
   let column = 1;
   for (const step of forward)
-    if (!beside.has(step.index)) places.set(step.index, { x: EDGE + GAP * column++, y: base + ROW * rows.get(step.index) });
+    if (!beside.has(step.index))
+      places.set(step.index, { x: EDGE + GAP * column++, y: base + ROW * rows.get(step.index) });
   for (const { add, fork, branch, shortcut } of blocks) {
     const { y } = places.get(fork);
     const bank = { from: places.get(fork).x, to: places.get(add.index).x, base: y };
@@ -131,6 +134,7 @@ function slope(from, to, atOnce) {
   const runs = to.x - from.x > GAP + 1;
   const afterwards = { x: start + wide + GAP / 2, y: to.y + 18, away: [0, 1] };
   const before = { x: from.x + GAP / 2, y: from.y - 9, away: [0, -1] };
-  const beside = runs ? (atOnce ? afterwards : before) : { x: start + wide + 14, y: 0.7 * from.y + 0.3 * to.y + 4, away: [1, 0] };
+  const right = { x: start + wide + 14, y: 0.7 * from.y + 0.3 * to.y + 4, away: [1, 0] };
+  const beside = runs ? (atOnce ? afterwards : before) : right;
   return { points: [[from.x, from.y], ...bend, [to.x, to.y]], beside };
 }
