@@ -236,8 +236,8 @@ def test_training_makes_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_labels_are_those_of_the_pictures_or_those_that_the_network_says(folder: Path) -> None:
     for seed in range(20):
-        pixels, labels = sources._two_shapes(1, 8, seed)
-        assert (pixels.shape, pixels.dtype, len(set(labels))) == ((2, 1, 8, 8), np.uint8, 2)
+        pixels, labels = sources._two_shapes(8, seed)
+        assert (pixels.shape, pixels.dtype, len(set(labels))) == ((2, 3, 8, 8), np.uint8, 2)
     known = open_session(model="resnet20", seed=seed)
     assert known.classes == SHAPES
     np.testing.assert_array_equal(known.labels, labels)

@@ -82,7 +82,7 @@ class FeaturePyramid(Layer):
             cache.output.insert(0, output)
             levels.insert(0, y)
         for i in range(1, self.extras + 1):
-            (levels[-1], y), _ = self.part("extra_fork", i).forward(levels[-1], train=train)
+            (y, levels[-1]), _ = self.part("extra_fork", i).forward(levels[-1], train=train)
             y, extra = self.part("extra", i).forward(y, train=train)
             cache.extra.append(extra)
             levels.append(y)
@@ -93,7 +93,7 @@ class FeaturePyramid(Layer):
         dlevels, dx = list(dy), []
         for i in range(self.extras, 0, -1):
             d = self.part("extra", i).backward(dlevels.pop(), cache.extra[i - 1])
-            dlevels[-1] = self.part("extra_fork", i).backward((dlevels[-1], d), None)
+            dlevels[-1] = self.part("extra_fork", i).backward((d, dlevels[-1]), None)
         dtop: Array | None = None  # what comes back from the level below
         for i in range(1, self.count + 1):
             d = self.part("output", i).backward(dlevels[i - 1], cache.output[i - 1])

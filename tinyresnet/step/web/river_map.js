@@ -19,10 +19,10 @@ export function riverMap(steps) {
   const forward = steps.filter((step) => step.direction === "forward");
   const answers = new Map(steps.filter((step) => step.forward !== null).map((step) => [step.forward, step.index]));
   const blocks = blocksOf(steps);
-  const groups = groupsOf(forward, blocks);
-  const base = blocks.length ? BOW + 36 : groups.length ? 60 : 36;
   const beside = new Set(blocks.flatMap((block) => block.shortcut));
   const rows = rowsOf(steps, beside);
+  const groups = groupsOf(forward, blocks).filter(({ members }) => Number.isInteger(rows.get(members[0].index)));
+  const base = blocks.length ? BOW + 36 : groups.length ? 60 : 36;
   const places = placed(forward, { blocks, beside, rows, base });
   const stations = forward.map((step) => ({
     forward: step.index,

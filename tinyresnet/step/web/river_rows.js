@@ -1,12 +1,13 @@
 // In which row each station lies: the first way of a fork goes on in the fork's row, the second one begins a row below.
 
 const MERGES = ["Add", "Concat"];
+const SHORT = 2; // steps
 /** Where ways part and meet. */
 export const JOINTS = [...MERGES, "Fork"];
 
 /**
  * The row of every forward step by its index, 0 on top. `beside` are the steps of blocks' shortcuts, which stay in the block's row. A way
- * from a fork into another row, as down a pyramid, lies between the two: its rows are fractions.
+ * from a fork into another row, as down a pyramid, lies between the two: its rows are fractions; a long one runs just below the fork's.
  */
 export function rowsOf(steps, beside) {
   const forward = steps.filter((step) => step.direction === "forward");
@@ -24,7 +25,8 @@ export function rowsOf(steps, beside) {
   }
   for (const { way, to } of bridges) {
     const [above, below] = [rows.get(mainSource(way[0])[0]), rows.get(to.index)];
-    way.forEach((step, i) => rows.set(step.index, above + ((below - above) * (i + 1)) / (way.length + 1)));
+    const lower = (i) => (way.length > SHORT ? 0.5 : ((below - above) * (i + 1)) / (way.length + 1));
+    way.forEach((step, i) => rows.set(step.index, above + lower(i)));
   }
   return rows;
 }
