@@ -96,7 +96,8 @@ def detection_loss(y: Outputs, targets: Targets) -> tuple[DetectionLoss, Outputs
     """The loss, and its gradients dlogits (N, P, K) and dboxes (N, P, 4): focal loss of classes at all places, GIoU loss of boxes.
 
     A place's own class has the IoU of its box as target, all others 0 (Li et al. 2020, "quality focal loss"), so that the score tells how
-    good the box is, too. The target is a constant to the gradient. Both are sums over the batch, divided by the number of places with a box.
+    good the box is, too. The target is a constant to the gradient. Both are sums over the batch, divided by the number of places that
+    have a box.
     """
     xp, dtype = array_module(y.logits), y.logits.dtype
     n, p = np.nonzero(targets.labels >= 0)  # on the host, where the targets are
