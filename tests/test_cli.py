@@ -287,7 +287,7 @@ def test_predict_gives_the_five_best_classes_of_pictures_of_any_size(here, capsy
 
 
 def test_data_lists_and_shows(here, capsys, tmp_path):
-    assert set(result(capsys, "data", "--json")) == {"shapes", "digits", "cifar10", "cifar100", "PATH"}
+    assert set(result(capsys, "data", "--json")) == {"shapes", "digits", "cifar10", "cifar100", "PATH", "scenes"}
     said = result(capsys, "data", "show", "data.npz", "--out", str(tmp_path / "sheet.png"), "--json")
     assert said["train"] == {"count": 30, "shape": [3, 20, 20], "per_class": [5] * 6}
     assert said["test"]["per_class"] == [4, 4, 3, 3, 3, 3]
