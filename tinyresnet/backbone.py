@@ -15,9 +15,25 @@ from tinyresnet_kernels import Array, Form, form, like_memory, preferred_memory
 from .errors import InputError
 from .fuse import fuse
 from .layers import AvgPool2d, Chain, Conv2d, Fork, Layer, ShortcutA, checks
-from .resnet import ARCHITECTURES, ResNet
+from .resnet import ARCHITECTURES, Config, ResNet
 
 HEAD = ("avgpool", "flatten", "dropout", "fc")
+
+
+class OnBackbone:
+    """What the configuration of a network on a backbone says as that of a classifier does."""
+
+    backbone: Config
+
+    @property
+    def num_classes(self) -> int:
+        """K, the classes of things."""
+        return self.backbone.num_classes
+
+    @property
+    def in_channels(self) -> int:
+        """The channels of the pictures."""
+        return self.backbone.in_channels
 
 
 class BackboneCache(NamedTuple):

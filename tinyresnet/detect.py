@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tinyresnet_kernels import Array, array_module, on_host
 
-from .backbone import Backbone
+from .backbone import Backbone, OnBackbone
 from .boxes import batched_nms, clip_boxes
 from .errors import InputError
 from .fuse import fuse
@@ -30,7 +30,7 @@ PRIOR = 0.01  # what a new detector believes a place to hold a thing with (Lin e
 
 
 @dataclass(frozen=True)
-class DetectorConfig:
+class DetectorConfig(OnBackbone):
     """Everything that makes this detector again. `backbone.num_classes` are the K classes of things."""
 
     backbone: Config
@@ -50,16 +50,6 @@ class DetectorConfig:
     def name(self) -> str:
         """What errors and tables call it."""
         return f"a detector on {self.backbone.name}"
-
-    @property
-    def num_classes(self) -> int:
-        """K, the classes of things."""
-        return self.backbone.num_classes
-
-    @property
-    def in_channels(self) -> int:
-        """The channels of the pictures."""
-        return self.backbone.in_channels
 
     def as_dict(self) -> dict[str, Any]:
         """A plain dict for JSON."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyresnet_kernels import Array, array_module, form, like_memory
 
-from .backbone import Backbone
+from .backbone import Backbone, OnBackbone
 from .errors import InputError, unknown
 from .fuse import fuse
 from .layers import (
@@ -40,7 +40,7 @@ HEADS = ("fpn", "fcn")
 
 
 @dataclass(frozen=True)
-class SegmenterConfig:
+class SegmenterConfig(OnBackbone):
     """Everything that makes this segmenter again. Of the K classes of things in `backbone`, K + 1 logits come: the background is first."""
 
     backbone: Config
@@ -62,16 +62,6 @@ class SegmenterConfig:
     def name(self) -> str:
         """What errors and tables call it."""
         return f"a segmenter on {self.backbone.name}"
-
-    @property
-    def num_classes(self) -> int:
-        """K, the classes of things."""
-        return self.backbone.num_classes
-
-    @property
-    def in_channels(self) -> int:
-        """The channels of the pictures."""
-        return self.backbone.in_channels
 
     def as_dict(self) -> dict[str, Any]:
         """A plain dict for JSON."""
