@@ -39,7 +39,8 @@ tinyresnet doctor                          what would make it faster here"""
 
 SCENES_TEXT = (
     "Cut its head off, and a residual network's stages carry a segmenter, which names every pixel, or a detector, which draws boxes. "
-    "Both come with the library, trained on drawn scenes like this one, which they have not seen."
+    "Both come with the library, trained on drawn scenes. This one they have not seen; it was chosen as the first with four things in it, "
+    "not by what they find."
 )
 
 
