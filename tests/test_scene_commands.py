@@ -131,6 +131,25 @@ def test_what_is_built_in(task: str, tmp_path: Path, capsys: Any) -> None:
     assert found["ap50" if task == "detect" else "mean_iou"] > 0.7
 
 
+def test_a_test_set_with_nothing_to_find(tmp_path: Path, capsys: Any) -> None:
+    """No average precision can be told of it: the run says so, and keeps its weights."""
+    things = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20], "area": 400, "iscrowd": 0}]
+    (tmp_path / "annotations").mkdir()
+    for part, records in (("train", things), ("val", [])):
+        (tmp_path / part).mkdir()
+        Image.new("RGB", (48, 48), "teal").save(tmp_path / part / "1.png")
+        images = [{"id": 1, "file_name": "1.png", "width": 48, "height": 48}]
+        about = {"images": images, "annotations": records, "categories": [{"id": 1, "name": "thing"}]}
+        (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(about), encoding="utf-8")
+    small = ["--width", "4", "--channels", "8", "--picture-size", "48", "--batch-size", "1", "--epochs", "1"]
+    code, out, _ = said(
+        capsys, "train", "--task", "detect", "--data", str(tmp_path), *small, "--out", str(tmp_path / "run")
+    )
+    assert code == 0
+    assert "nothing to find" in out
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
 WRONG = [
     (["train", "--head", "fcn"], "is for --task"),
     (["train", "--task", "detect", "--mixup", "0.2"], "--mixup is for --task classify"),

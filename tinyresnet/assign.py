@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyresnet_kernels import Array, array_module, fetch, same_kind
+from tinyresnet_kernels import array_module, fetch, same_kind
 
 from .detect import Outputs
 from .loss import giou_loss_backward, giou_loss_forward, sigmoid_focal_loss_backward, sigmoid_focal_loss_forward
@@ -105,10 +105,9 @@ def detection_loss(y: Outputs, targets: Targets) -> tuple[DetectionLoss, Outputs
     truth = same_kind(targets.boxes[n, p].astype(dtype), y.boxes)
     ignored = same_kind(targets.labels == IGNORED, y.logits)
     place, label = (same_kind(n, y.logits), same_kind(p, y.logits)), same_kind(targets.labels[n, p], y.logits)
-    found = y.boxes[place]
-    box_loss, box_cache = giou_loss_forward(found, truth, count=count)
+    box_loss, box_cache = giou_loss_forward(y.boxes[place], truth, count=count)
     target = xp.zeros(y.logits.shape, dtype)
-    target[(*place, label)] = aligned_iou(found, truth)
+    target[(*place, label)] = box_cache.intersection * box_cache.inverse_union  # their IoU
     target = xp.where(ignored[:, :, None], dtype.type(-1), target)
     class_loss, class_cache = sigmoid_focal_loss_forward(y.logits, target, alpha=None, count=count)
     one = xp.ones_like(class_loss)
@@ -117,14 +116,3 @@ def detection_loss(y: Outputs, targets: Targets) -> tuple[DetectionLoss, Outputs
     dlogits = sigmoid_focal_loss_backward(one, class_cache)
     c, b = (float(value) for value in fetch(class_loss, box_loss))
     return DetectionLoss(c + BOX_WEIGHT * b, c, b, len(n)), Outputs(dlogits, dboxes)
-
-
-def aligned_iou(a: Array, b: Array) -> Array:
-    """The intersection over union of each box of a (M, 4) with its partner in b (M, 4): (M,)."""
-    xp = array_module(a)
-    width = xp.minimum(a[:, 2], b[:, 2]) - xp.maximum(a[:, 0], b[:, 0])
-    height = xp.minimum(a[:, 3], b[:, 3]) - xp.maximum(a[:, 1], b[:, 1])
-    both = xp.maximum(width, 0) * xp.maximum(height, 0)
-    areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b)]
-    union = areas[0] + areas[1] - both
-    return both / xp.where(union > 0, union, 1)  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ from tinyresnet_kernels import Array
 from .box_matching import HIT, IGNORED, IOU_THRESHOLDS, MISS, match
 from .boxes import box_areas, checked_boxes, checked_labels, checked_scores, intersections
 from .errors import InputError
-from .evaluate import _rounded
+from .evaluate import rounded
 
 RECALLS = np.linspace(0, 1, 101)
 MAX_DETECTIONS = (1, 10, 100)  # the best ones of each picture and class that count
@@ -104,14 +104,14 @@ class DetectionEvaluation:
         rows = [
             {
                 "class": row.name,
-                "ap": _rounded(row.ap),
-                "ap50": _rounded(row.ap50),
-                "recall": _rounded(row.recall),
+                "ap": rounded(row.ap),
+                "ap50": rounded(row.ap50),
+                "recall": rounded(row.recall),
                 "count": row.count,
             }
             for row in self.per_class
         ]
-        figures: dict[str, Any] = {name: _rounded(getattr(self, name)) for name in (*AP_FIGURES, *AR_FIGURES)}
+        figures: dict[str, Any] = {name: rounded(getattr(self, name)) for name in (*AP_FIGURES, *AR_FIGURES)}
         return figures | {"pictures": self.pictures, "objects": int(self.counts[:, 0].sum()), "per_class": rows}
 
 

@@ -60,16 +60,16 @@ class Evaluation:
         rows = [
             {
                 "class": row.name,
-                "precision": _rounded(row.precision),
-                "recall": _rounded(row.recall),
+                "precision": rounded(row.precision),
+                "recall": rounded(row.recall),
                 "count": row.count,
             }
             for row in self.per_class
         ]
         return {
-            "top1": _rounded(self.top1),
-            "top5": _rounded(self.top5),
-            "loss": _rounded(self.loss),
+            "top1": rounded(self.top1),
+            "top5": rounded(self.top5),
+            "loss": rounded(self.loss),
             "count": self.count,
             "per_class": rows,
             "confusion": self.confusion.tolist(),
@@ -133,5 +133,6 @@ def _rank(logits: Array, labels: Array) -> Array:
     return rank
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """The value to 6 digits; None for what is no finite number, which JSON has no word for."""
     return None if value is None or not math.isfinite(value) else round(value, 6)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinyresnet_kernels import Array
 
 from .errors import InputError
-from .evaluate import _rounded
+from .evaluate import rounded
 
 IGNORED = 255  # the label of pixels that do not count
 
@@ -58,17 +58,17 @@ class PixelEvaluation:
         rows = [
             {
                 "class": row.name,
-                "iou": _rounded(row.iou),
-                "precision": _rounded(row.precision),
-                "recall": _rounded(row.recall),
+                "iou": rounded(row.iou),
+                "precision": rounded(row.precision),
+                "recall": rounded(row.recall),
                 "count": row.count,
             }
             for row in self.per_class
         ]
         return {
-            "pixel_accuracy": _rounded(self.pixel_accuracy),
-            "mean_iou": _rounded(self.mean_iou),
-            "loss": _rounded(self.loss),
+            "pixel_accuracy": rounded(self.pixel_accuracy),
+            "mean_iou": rounded(self.mean_iou),
+            "loss": rounded(self.loss),
             "count": int(self.confusion.sum()),
             "per_class": rows,
             "confusion": self.confusion.tolist(),

@@ -219,8 +219,9 @@ class Trainer:
         """Measure the test set, keep the best weights, and start the next epoch's sums."""
         progress = self.progress
         measured = self.task.measure(self.network, self.test_set, self.train_set.mean, self.train_set.std)
-        if measured[self.task.best] > progress.best:
-            progress.best = measured[self.task.best]
+        figure = measured[self.task.best] or 0.0  # None where there was nothing to find
+        if figure > progress.best:
+            progress.best = figure
             if self.run is not None:
                 save(self.run.best, self.model, header=self.header)
         record = {"kind": "epoch", "step": progress.step, "epoch": epoch}

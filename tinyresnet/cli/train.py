@@ -344,6 +344,8 @@ def _epoch(record: Record, task: str) -> str:
     """An epoch's figures in one line."""
     if task == "detect":
         losses = f"training loss {record['train_loss']:.4f} (class {record['train_class_loss']:.4f}, box {record['train_box_loss']:.4f})"
+        if record["val_ap"] is None:
+            return f"{losses}; the test pictures have nothing to find"
         return f"{losses}; test AP {record['val_ap']:.3f}, AP50 {record['val_ap50']:.3f}, AP75 {record['val_ap75']:.3f}"
     if task == "segment":
         learned = f"training loss {record['train_loss']:.4f}, pixels {record['train_pixel_accuracy']:.3f}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +12,23 @@ from tinyresnet_kernels import array_module
 
 from ..assign import assign, detection_loss, places_of
 from ..average_precision import DetectionEvaluation, DetectionMetrics
-from ..data.scene_batches import SceneTargets, scene_batches, scene_eval_batches
+from ..data.scene_batches import SceneTargets, scene_eval_batches
 from ..data.scene_set import SceneSet
 from ..detect import Detector, Outputs, detections
 from ..device import beside
 from ..layers import Layer
-from .task import Learned
-
-if TYPE_CHECKING:
-    from ..train import Settings
-
+from .task import Learned, SceneTask
 
 COCO_SIDE = 640  # pixels, the longer side of most of its pictures
 
 
-class Detect:
+class Detect(SceneTask):
     """Boxes with classes."""
 
     name, best = "detect", "ap50"
 
     def __init__(self, model: Detector) -> None:
         self.strides = model.strides
-
-    def batches(self, data: SceneSet, settings: Settings, start: int, stop: int) -> Iterator[SceneTargets]:
-        """Shuffled and augmented scenes with their boxes."""
-        return scene_batches(
-            data,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            start_step=start,
-            stop_step=stop,
-            augment=settings.scene_augment,
-        )
 
     def learn(self, y: Outputs, batch: SceneTargets) -> Learned:
         """The detection loss against the batch's boxes."""

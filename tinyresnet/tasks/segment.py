@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyresnet_kernels import Array, array_module, on_host
+from tinyresnet_kernels import Array, array_module, on_host, same_kind
 
-from ..data.scene_batches import SceneTargets, scene_batches, scene_eval_batches
+from ..data.scene_batches import SceneTargets, scene_eval_batches
 from ..data.scene_set import IGNORED, SceneSet
 from ..device import beside
 from ..layers import Layer
 from ..loss import pixel_cross_entropy_backward, pixel_cross_entropy_forward
 from ..pixel_metrics import PixelEvaluation, PixelMetrics
-from .task import Learned
-
-if TYPE_CHECKING:
-    from ..train import Settings
+from .task import Learned, SceneTask
 
 BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(SceneTask):
     """A class a pixel; 0 is the background."""
 
     name: str = "segment"
     best: str = "mean_iou"
 
-    def batches(self, data: SceneSet, settings: Settings, start: int, stop: int) -> Iterator[SceneTargets]:
-        """Shuffled and augmented scenes with their masks."""
-        return scene_batches(
-            data,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            start_step=start,
-            stop_step=stop,
-            augment=settings.scene_augment,
-        )
-
     def learn(self, y: Array, batch: SceneTargets) -> Learned:
         """The mean cross-entropy of logits y (N, K + 1, H, W) over the pixels that count."""
-        loss, cache = pixel_cross_entropy_forward(y, beside_array(y, batch.masks), ignore_index=IGNORED)
+        loss, cache = pixel_cross_entropy_forward(y, batch.masks, ignore_index=IGNORED)
         gradient = pixel_cross_entropy_backward(array_module(y).ones_like(loss), cache)
-        right = (y.argmax(axis=1) == beside_array(y, batch.masks)).sum()
+        right = (y.argmax(axis=1) == same_kind(batch.masks, y)).sum()
         return Learned(loss, gradient, (right,))
 
     def figures(self, batch: SceneTargets, seen: list[NDArray[Any]]) -> dict[str, float]:
@@ -74,9 +60,7 @@ def evaluate_segmenter(
         y, _ = network.forward(beside(network, batch.x), train=False)
         pixels = int((batch.masks != IGNORED).sum())
         if pixels:
-            total += pixels * float(
-                pixel_cross_entropy_forward(y, beside_array(y, batch.masks), ignore_index=IGNORED)[0]
-            )
+            total += pixels * float(pixel_cross_entropy_forward(y, batch.masks, ignore_index=IGNORED)[0])
             counted += pixels
         metrics.add(masks_of(y), batch.masks)
         progress(len(batch.x))
@@ -86,8 +70,3 @@ def evaluate_segmenter(
 def masks_of(y: Array) -> NDArray[np.uint8]:
     """The most probable class of each pixel (N, H, W), 0 for the background, of logits y (N, K + 1, H, W)."""
     return on_host(y.argmax(axis=1)).astype(np.uint8)
-
-
-def beside_array(like: Array, values: NDArray[Any]) -> Any:
-    """Whole numbers, copied to where `like` is."""
-    return array_module(like).asarray(np.asarray(values))

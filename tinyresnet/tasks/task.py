@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from tinyresnet_kernels import Array
 
+from ..data.scene_batches import SceneTargets, scene_batches
+from ..data.scene_set import SceneSet
 from ..layers import Layer
 
 if TYPE_CHECKING:
@@ -45,6 +47,21 @@ class Task(Protocol):
 
     def measure(self, network: Layer, data: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
         """Figures of the network on a data set: "loss" where there is one, and `best`."""
+
+
+class SceneTask:
+    """What the tasks on scenes share."""
+
+    def batches(self, data: SceneSet, settings: Settings, start: int, stop: int) -> Iterator[SceneTargets]:
+        """Shuffled and augmented scenes with their boxes and masks."""
+        return scene_batches(
+            data,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            start_step=start,
+            stop_step=stop,
+            augment=settings.scene_augment,
+        )
 
 
 def task_of(model: Layer, settings: Settings) -> Task:
