@@ -78,27 +78,19 @@ def move(scenes: Moved, factor: NDArray[np.float64], start: NDArray[np.float64])
     columns, rows = (  # where each pixel of the new pictures was in the old ones: (n, W) and (n, H)
         (np.arange(side) + 0.5 - start[axis, :, None]) / factor[axis, :, None] for axis, side in enumerate((W, H))
     )
-    x = _resampled(_resampled(scenes.x, rows, axis=2), columns, axis=3)
+    x = _shares(rows, H) @ scenes.x @ _shares(columns, W).swapaxes(2, 3)
 
     outside = [(at < 0) | (at >= side) for at, side in ((columns, W), (rows, H))]
     column, row = (np.clip(np.floor(at), 0, side - 1).astype(np.int64) for at, side in ((columns, W), (rows, H)))
     masks = scenes.masks[np.arange(n)[:, None, None], row[:, :, None], column[:, None, :]]
     masks[outside[1][:, :, None] | outside[0][:, None, :]] = IGNORED
-    return Moved(x, *_moved_boxes(scenes, factor, start), masks)
+    return Moved(x.astype(np.float32, copy=False), *_moved_boxes(scenes, factor, start), masks)
 
 
-def _resampled(x: Images, at: NDArray[np.float64], *, axis: int) -> Images:
-    """x (n, C, H, W) at the places `at` (n, new) along an axis, linear between the middles of pixels, zero outside."""
-    shape = (len(x), 1, -1, 1) if axis == 2 else (len(x), 1, 1, -1)
-    side = x.shape[axis]
-    before = np.floor(at - 0.5)
-    share = at - 0.5 - before
-    parts = []
-    for tap, weight in ((before, 1 - share), (before + 1, share)):
-        weight = np.where((tap >= 0) & (tap < side), weight, 0).astype(np.float32)
-        pixels = np.take_along_axis(x, np.clip(tap, 0, side - 1).astype(np.int64).reshape(shape), axis=axis)
-        parts.append(weight.reshape(shape) * pixels)
-    return (parts[0] + parts[1]).astype(np.float32, copy=False)
+def _shares(at: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """What the places `at` (n, new) along an axis take of each pixel (n, 1, new, side): 1 - their distance to its middle, or nothing."""
+    distance = abs(at[:, None, :, None] - 0.5 - np.arange(side))
+    return np.clip(1 - distance, 0, 1).astype(np.float32)
 
 
 def _moved_boxes(

@@ -46,7 +46,8 @@ def pixel_cross_entropy_forward(
         weights = same_kind(counts, logits).astype(logits.real.dtype)
     else:
         weights = xp.where(same_kind(counts, logits), table[target], 0)
-    shifted = logits - logits.real.max(axis=1, keepdims=True)  # the largest is 0: exp cannot overflow, p stays the same
+    planes = xp.ascontiguousarray(logits)  # a class after the other: sums over the classes then run over whole pictures
+    shifted = planes - planes.real.max(axis=1, keepdims=True)  # the largest is 0: exp cannot overflow, p stays the same
     at_target = shifted[_places(target)]
     p = xp.exp(shifted)
     total = p.sum(axis=1, keepdims=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyresnet_kernels import Array, array_module, on_host, same_kind
+from tinyresnet_kernels import Array, array_module, on_host
 
 from ..data.scene_batches import SceneTargets, scene_eval_batches
 from ..data.scene_set import IGNORED, SceneSet
@@ -33,7 +33,8 @@ class Segment(SceneTask):
         """The mean cross-entropy of logits y (N, K + 1, H, W) over the pixels that count."""
         loss, cache = pixel_cross_entropy_forward(y, batch.masks, ignore_index=IGNORED)
         gradient = pixel_cross_entropy_backward(array_module(y).ones_like(loss), cache)
-        right = (y.argmax(axis=1) == same_kind(batch.masks, y)).sum()
+        wanted = array_module(y).take_along_axis(cache.p, cache.target[:, None], axis=1)[:, 0]
+        right = ((wanted == cache.p.max(axis=1)) & (cache.weights > 0)).sum()
         return Learned(loss, gradient, (right,))
 
     def figures(self, batch: SceneTargets, seen: list[NDArray[Any]]) -> dict[str, float]:
