@@ -557,6 +557,7 @@ def test_results_for_gradescope_have_the_documented_form(tmp_path):
     path.mkdir()
     text = cuts.solution(KNOWN["relu"].source).text()
     (path / "relu.py").write_text(text + "try: open('/etc/passwd')\nexcept OSError: pass\n")
+    (path / "my_sgd.py").write_text("# still empty\n")  # no second student's
     command = ["lesson", "grade", str(path), "--trust", "--exercise", "relu", "--exercise", "sgd"]
     assert main([*command, "--gradescope", str(tmp_path / "results.json")]) == 0
     found = json.loads((tmp_path / "results.json").read_text())
@@ -567,7 +568,7 @@ def test_results_for_gradescope_have_the_documented_form(tmp_path):
         "name": "relu: relu_forward", "number": "1.1", "score": 1.0, "max_score": 1, "status": "passed",
         "output": "right", "output_format": "text", "visibility": "visible",
     }  # fmt: skip
-    assert [test["output"] for test in found["tests"][2:-1]] == ["not handed in"] * (len(found["tests"]) - 3)
+    assert [test["output"] for test in found["tests"][2:-1]] == ["there is no sgd_step", "there is no sgd_run"]
     assert last["visibility"] == "hidden"
     assert last["output"].splitlines()[1] == "the code tried to read /etc/passwd and was refused"
     assert "seed" not in json.dumps(found["tests"][:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,13 +20,14 @@ from tinyresnet.data import (
 from tinyresnet.data import scene_augment as changes
 from tinyresnet.data.dataset import measure
 from tinyresnet.data.scene_augment import Moved
+from tinyresnet.data.scene_paste import KEPT, paste
 from tinyresnet.data.scene_shapes import MEAN, STD, draw_scenes
 from tinyresnet.data.shapes import CLASSES, HUES, TEST_START
 from tinyresnet.errors import InputError
 
 GOLDEN = 747076638
 INDICES = np.concatenate([np.arange(40), [2**40, 2**40 + 1, 2**59]])
-EVERYTHING = SceneAugment(flip=True, scale=0.4, crop=9, jitter=0.3)
+EVERYTHING = SceneAugment(flip=True, scale=0.4, crop=9, jitter=0.3, paste=2)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +243,32 @@ def test_what_leaves_the_picture_is_cut_off_then_dropped():
     assert (away.masks == IGNORED).all()
 
 
+def test_pasted_objects_cover_what_was_there(scenes):
+    """Of scenes with one object, the mask tells which pixels are its own: boxes and labels must agree with it."""
+    below = picked(scenes, [i for i, labels in enumerate(scenes.labels) if len(labels) == 1])
+    above = picked(scenes, [i for i, labels in enumerate(scenes.labels) if len(labels) > 3][: len(below.x)])
+    above.masks[:, :20, :20] = IGNORED  # which no object is made of
+    after, over = paste(below, above), (above.masks > 0) & (above.masks != IGNORED)
+    outcomes = []
+    for i, cover in enumerate(over):
+        assert np.array_equal(after.masks[i], np.where(cover, above.masks[i], below.masks[i]))
+        assert np.array_equal(after.x[i], np.where(cover, above.x[i], below.x[i]))
+        own = below.masks[i] > 0
+        seen = own & ~cover
+        stays = seen.sum() >= KEPT * own.sum()
+        outcomes.append((stays, seen.sum() < own.sum()))
+        boxes = [tightest(seen)] if stays else []
+        assert after.boxes[i].tolist() == [*boxes, *above.boxes[i].tolist()]
+        assert after.labels[i].tolist() == [*below.labels[i][: len(boxes)], *above.labels[i]]
+        assert len(after.crowd[i]) == len(after.labels[i])
+    assert {(True, False), (True, True), (False, True)} == set(outcomes)
+    crowds = below._replace(crowd=tuple(np.ones(1, bool) for _ in below.crowd))
+    kept = paste(crowds, above._replace(masks=np.full_like(above.masks, 1)))  # covered wholly
+    assert all(np.array_equal(box, boxes[:1]) for box, boxes in zip(below.boxes, kept.boxes, strict=True))
+    nothing = [i for i, labels in enumerate(scenes.labels) if not len(labels)][:1]
+    assert same(below, paste(below, picked(scenes, nothing * len(below.x))))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -255,6 +283,17 @@ def test_what_leaves_the_picture_is_cut_off_then_dropped():
         (lambda: load_scenes("shapes", test_size=5)[1].head(6), "cannot take the first 6"),
         (lambda: SceneAugment(scale=-0.1), "scale must be between 0 and 3, got -0.1"),
         (lambda: SceneAugment(jitter=float("nan")), "jitter must be between 0 and 1, got nan"),
+        (lambda: SceneAugment(paste=-1), "paste must be between 0 and 100, got -1"),
+        (
+            lambda: scene_batches(
+                replace(load_scenes("shapes")[0], has_masks=False),
+                batch_size=4,
+                seed=0,
+                stop_step=1,
+                augment=EVERYTHING,
+            ),
+            "shapes has no masks here: objects cannot be cut out and pasted",
+        ),
         (lambda: list(scene_eval_batches(load_scenes("shapes")[1], 0)), "batch size must be 1 or more, got 0"),
         (lambda: scene_batches(load_scenes("shapes")[0], batch_size=4, seed=-1, stop_step=1), "got -1 and 0"),
     ],

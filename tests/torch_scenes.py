@@ -36,49 +36,53 @@ def backbone(F: Any, x: Any, p: Tensors, train: bool) -> list[Any]:
     return features[1:]
 
 
+def unit(F: Any, x: Any, p: Tensors, at: str, train: bool, stride: int = 1) -> Any:
+    return F.relu(norm(F, conv(F, x, p, f"{at}.conv", stride), p, f"{at}.bn", train))
+
+
 def pyramid(F: Any, features: list[Any], p: Tensors, at: str, train: bool, extra: int = 0) -> list[Any]:
     """Lin et al. 2017."""
     tops = [conv(F, c, p, f"{at}lateral{i}") for i, c in enumerate(features, start=1)]
     for i in reversed(range(len(tops) - 1)):
         tops[i] = tops[i] + F.interpolate(tops[i + 1], scale_factor=2, mode="nearest")
 
-    def unit(x: Any, name: str, stride: int = 1) -> Any:
-        return F.relu(norm(F, conv(F, x, p, f"{at}{name}.conv", stride), p, f"{at}{name}.bn", train))
-
-    levels = [unit(top, f"output{i}") for i, top in enumerate(tops, start=1)]
+    levels = [unit(F, top, p, f"{at}output{i}", train) for i, top in enumerate(tops, start=1)]
     for i in range(1, extra + 1):
-        levels.append(unit(levels[-1], f"extra{i}", stride=2))
+        levels.append(unit(F, levels[-1], p, f"{at}extra{i}", train, stride=2))
     return levels
+
+
+def decoder(F: Any, features: list[Any], p: Tensors, train: bool, extra: int) -> Any:
+    """A level after the other, from the coarsest on."""
+    levels = list(features)
+    for i in range(len(features) + 1, len(features) + extra + 1):
+        levels.append(unit(F, levels[-1], p, f"head.down{i}", train, stride=2))
+    y = unit(F, levels[-1], p, f"head.merge{len(levels)}", train)
+    for i in range(len(levels) - 1, 0, -1):
+        if f"head.narrow{i}.weight" in p:
+            y = conv(F, y, p, f"head.narrow{i}")
+        y = F.interpolate(y, scale_factor=2, mode="nearest") + conv(F, levels[i - 1], p, f"head.lateral{i}")
+        y = unit(F, y, p, f"head.merge{i}", train)
+    weight, bias = p["head.score.weight"], p["head.score.bias"]
+    return (
+        F.conv_transpose2d(y, weight, bias, stride=2, padding=1) if weight.shape[2] > 1 else F.conv2d(y, weight, bias)
+    )
 
 
 def segmenter(head: str) -> Callable[[Any, Any, Tensors, bool], Any]:
     """Logits (N, K + 1, H, W)."""
 
-    def larger(F: Any, x: Any, scale: int) -> Any:
-        return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
-
     def graph(F: Any, x: Any, p: Tensors, train: bool) -> Any:
-        import torch
-
         H, W = x.shape[2:]
         features = backbone(F, padded(F, x, 16 if head == "fpn" else 4), p, train)
         if head == "fpn":
-            levels = pyramid(F, features, p, "head.pyramid.", train, extra=2)
-            for i, level in enumerate(levels):
-                for step in range(1, i + 1):
-                    at = f"head.rise{i + 1}."
-                    level = F.relu(norm(F, conv(F, level, p, f"{at}conv{step}"), p, f"{at}bn{step}", train))
-                    level = larger(F, level, 2)
-                levels[i] = level
-            y = conv(F, torch.cat(levels, dim=1), p, "head.mix.conv")
-            y = F.relu(norm(F, y, p, "head.mix.bn", train))
-            y = larger(F, conv(F, y, p, "head.score"), 2)
+            y = decoder(F, features, p, train, extra=2)
         else:
             coarse = F.conv_transpose2d(
                 conv(F, features[1], p, "head.score2"), p["head.up1.weight"], stride=2, padding=1
             )
             y = conv(F, features[0], p, "head.score1") + coarse
-            y = F.conv_transpose2d(y, p["full.weight"], stride=2, padding=1)
+            y = F.conv_transpose2d(y, p["head.full.weight"], stride=2, padding=1)
         return y[:, :, :H, :W]
 
     return graph

@@ -1,7 +1,7 @@
 """The segmenter: a class for every pixel. A head on any ResNet's stages, and their strides made up for by upsampling.
 
-head "fpn": a feature pyramid; its levels brought to the finest one's size, side by side, mixed by one convolution (Kirillov et al. 2019,
-            "Panoptic feature pyramid networks", which sums them).
+head "fpn": the way down of a feature pyramid, with a convolution at each level, so that the finest is also the deepest (Lin et al. 2017;
+            such a decoder with adds: Chaurasia & Culurciello 2017, "LinkNet"; with concatenation: Ronneberger et al. 2015, "U-Net").
 head "fcn": a score of each stage by itself; from the coarsest on, upsampled by a transposed convolution that starts as bilinear
             interpolation, and added to the next (Long, Shelhamer and Darrell 2015).
 """
@@ -23,17 +23,16 @@ from .layers import (
     Add,
     BatchNorm2d,
     Chain,
-    Concat,
     Conv2d,
     ConvTranspose2d,
+    Fork,
     Identity,
     Layer,
     ReLU,
-    UpsampleBilinear,
+    UpsampleNearest,
     checks,
 )
 from .layers.conv_transpose import bilinear_init
-from .pyramid import FeaturePyramid
 from .resnet import Config, build
 
 HEADS = ("fpn", "fcn")
@@ -73,7 +72,6 @@ class SegmenterCache(NamedTuple):
 
     backbone: Any
     head: Any
-    full: Any
     shape: tuple[int, ...]
 
 
@@ -87,26 +85,23 @@ class Segmenter(Layer):
         network = build(**config.backbone.as_dict(), rng=rng, dtype=dtype)
         self.picture_size = 3 * network.picture_size  # a scene has room for several things of the classifier's size
         self.backbone = Backbone(network, first=config.first, output_stride=config.output_stride)
-        K, strides = config.backbone.num_classes + 1, self.backbone.strides
+        K = config.backbone.num_classes + 1
         if config.head == "fpn":
-            self.head: Layer = PyramidHead(self.backbone, config.channels, config.extra, K, rng=rng, dtype=dtype)
+            self.head: Layer = Decoder(self.backbone, config.channels, config.extra, K, rng=rng, dtype=dtype)
         else:
             self.head = ScoreHead(self.backbone, K, rng=rng, dtype=dtype)
         self.multiple = self.backbone.strides[-1] * (2**config.extra if config.head == "fpn" else 1)
-        self.full: Layer = _enlarge(config.head, K, strides[0], rng, dtype)
 
     def forward(self, x: Array, *, train: bool) -> tuple[Array, SegmenterCache]:
         """Logits of the pictures' own size."""
         checks.array("segmenter", "x", x, "N C H W")
         features, backbone = self.backbone.forward(pad_to(x, self.multiple), train=train)
-        scores, head = self.head.forward(features, train=train)
-        logits, full = self.full.forward(scores, train=train)
-        return cut_to(logits, x.shape), SegmenterCache(backbone, head, full, x.shape)
+        logits, head = self.head.forward(features, train=train)
+        return cut_to(logits, x.shape), SegmenterCache(backbone, head, x.shape)
 
     def backward(self, dy: Array, cache: SegmenterCache) -> Any:
         """dx (N, C, H, W); None where it was fused without."""
-        dlogits = pad_to(dy, self.multiple)
-        dfeatures = self.head.backward(self.full.backward(dlogits, cache.full), cache.head)
+        dfeatures = self.head.backward(pad_to(dy, self.multiple), cache.head)
         dx = self.backbone.backward(dfeatures, cache.backbone)
         return None if dx is None else cut_to(dx, cache.shape)
 
@@ -114,7 +109,7 @@ class Segmenter(Layer):
         """The same segmenter on the same parameters, its blocks as units (`fuse.py`)."""
         other = copy.copy(self)
         other.backbone = self.backbone.fused(input_gradient=input_gradient)
-        if isinstance(self.head, PyramidHead):
+        if isinstance(self.head, Decoder):
             other.head = self.head.fused()
         return other
 
@@ -124,11 +119,16 @@ class Segmenter(Layer):
         return summary(self, (self.config.backbone.in_channels, self.picture_size, self.picture_size))
 
 
-class PyramidHead(Layer):
-    """Scores (N, K, H_1, W_1) at the finest feature's size, from a feature pyramid whose levels stand side by side.
+class Decoder(Layer):
+    """Scores (N, K, H, W) of the pictures' size, from a backbone's features and further levels: one level's convolutions after the other.
 
-    A coarse level comes up by steps, each a convolution and a doubling of its size: so the coarsest ones, which see the most, are also
-    the deepest.
+    c2 -- fork -- down3 -- merge3        c_i: a feature, the finest is c1; down: a convolution of stride 2; merge: a convolution;
+           |                 | up        up: wherever the level below has fewer channels, made as narrow before
+           lateral2 ------- add -- merge2
+                                     | up
+    c1 ------------------ lateral1 - add -- merge1 -- score
+
+    No level has more channels than `channels`, nor than its feature.
     """
 
     def __init__(
@@ -141,51 +141,67 @@ class PyramidHead(Layer):
         rng: np.random.Generator,
         dtype: np.typing.DTypeLike,
     ) -> None:
-        self.pyramid = FeaturePyramid(
-            backbone.channels, backbone.strides, channels=channels, extra=extra, rng=rng, dtype=dtype
-        )
-        strides = self.pyramid.strides
+        strides = backbone.strides + tuple(backbone.strides[-1] * 2**i for i in range(1, extra + 1))
+        self.count, self.total = len(backbone.strides), len(strides)
+        widths = [min(channels, C) for C in backbone.channels]
+        widths += [widths[-1]] * extra
+        inputs = [*backbone.channels, *widths[self.count :]]
 
-        def unit(C: int) -> dict[str, Layer]:
-            conv = Conv2d(C, channels, 3, pad=1, rng=rng, dtype=dtype)
-            return {"conv": conv, "bn": BatchNorm2d(channels, dtype=dtype), "relu": ReLU()}
+        def unit(C: int, O: int, stride: int = 1) -> Chain:
+            conv = Conv2d(C, O, 3, stride=stride, pad=1, rng=rng, dtype=dtype)
+            return Chain({"conv": conv, "bn": BatchNorm2d(O, dtype=dtype), "relu": ReLU()})
 
-        for i, stride in enumerate(strides[1:], start=2):
-            steps: dict[str, Layer] = {}
-            for step in range(1, (stride // strides[0]).bit_length()):
-                steps |= {f"{name}{step}": layer for name, layer in unit(channels).items()}
-                steps[f"up{step}"] = UpsampleBilinear(2)
-            setattr(self, f"rise{i}", Chain(steps))
-        self.concat = Concat()
-        self.mix: Layer = Chain(unit(len(strides) * channels))
-        self.score = Conv2d(channels, K, 1, bias=True, rng=rng, dtype=dtype)
+        for i in range(self.count, self.total):
+            setattr(self, f"fork{i}", Fork())
+            setattr(self, f"down{i + 1}", unit(inputs[i - 1], widths[i], stride=2))
+        setattr(self, f"merge{self.total}", unit(inputs[-1], widths[-1]))
+        for i in range(self.total - 1, 0, -1):
+            C, O = widths[i], widths[i - 1]
+            setattr(self, f"narrow{i}", Conv2d(C, O, 1, rng=rng, dtype=dtype) if C > O else Identity())
+            setattr(self, f"up{i}", UpsampleNearest(strides[i] // strides[i - 1]))
+            setattr(self, f"lateral{i}", Conv2d(inputs[i - 1], O, 1, bias=True, rng=rng, dtype=dtype))
+            setattr(self, f"add{i}", Add())
+            setattr(self, f"merge{i}", unit(O, O))
+        self.score = _enlarging(widths[0], K, strides[0], rng, dtype)
 
-    def forward(self, x: tuple[Array, ...], *, train: bool) -> tuple[Array, Any]:
+    def forward(self, x: tuple[Array, ...], *, train: bool) -> tuple[Array, dict[str, Any]]:
         """The scores of the features x."""
-        levels, pyramid = self.pyramid.forward(x, train=train)
-        risen, rises = [levels[0]], []
-        for i, level in enumerate(levels[1:], start=2):
-            y, cache = vars(self)[f"rise{i}"].forward(level, train=train)
-            risen.append(y)
-            rises.append(cache)
-        y, concat = self.concat.forward(tuple(risen), train=train)
-        y, mix = self.mix.forward(y, train=train)
-        y, score = self.score.forward(y, train=train)
-        return y, (pyramid, rises, concat, mix, score)
+        cache: dict[str, Any] = {}
 
-    def backward(self, dy: Array, cache: Any) -> tuple[Array, ...]:
-        """The gradients at the features."""
-        pyramid, rises, concat, mix, score = cache
-        d = self.mix.backward(self.score.backward(dy, score), mix)
-        first, *rest = self.concat.backward(d, concat)
-        ways = enumerate(zip(rest, rises, strict=True), start=2)
-        dlevels = (first, *(vars(self)[f"rise{i}"].backward(d, rise) for i, (d, rise) in ways))
-        return self.pyramid.backward(dlevels, pyramid)
+        def run(name: str, x: Any) -> Any:
+            y, cache[name] = vars(self)[name].forward(x, train=train)
+            return y
 
-    def fused(self, *, input_gradient: bool = True) -> PyramidHead:
-        """The same head on the same parameters, its convolutions as units (`fuse.py`)."""
+        levels = list(x)
+        for i in range(self.count, self.total):
+            levels[-1], y = run(f"fork{i}", levels[-1])
+            levels.append(run(f"down{i + 1}", y))
+        y = run(f"merge{self.total}", levels[-1])
+        for i in range(self.total - 1, 0, -1):
+            above = run(f"up{i}", run(f"narrow{i}", y))
+            y = run(f"merge{i}", run(f"add{i}", (run(f"lateral{i}", levels[i - 1]), above)))
+        return run("score", y), cache
+
+    def backward(self, dy: Array, cache: dict[str, Any]) -> tuple[Array, ...]:
+        """The gradients at the features: the same way back."""
+
+        def back(name: str, dy: Any) -> Any:
+            return vars(self)[name].backward(dy, cache[name])
+
+        d, dx = back("score", dy), []
+        for i in range(1, self.total):
+            d, dabove = back(f"add{i}", back(f"merge{i}", d))
+            dx.append(back(f"lateral{i}", d))
+            d = back(f"narrow{i}", back(f"up{i}", dabove))
+        dx.append(back(f"merge{self.total}", d))
+        for i in range(self.total - 1, self.count - 1, -1):
+            d = back(f"down{i + 1}", dx.pop())
+            dx[-1] = back(f"fork{i}", (dx[-1], d))
+        return tuple(dx)
+
+    def fused(self, *, input_gradient: bool = True) -> Decoder:
+        """The same decoder on the same parameters, its convolutions as units (`fuse.py`)."""
         other = copy.copy(self)
-        other.pyramid = self.pyramid.fused()
         for name, layer in self.children().items():
             if isinstance(layer, Chain):
                 setattr(other, name, fuse(layer))
@@ -193,15 +209,16 @@ class PyramidHead(Layer):
 
 
 class ScoreHead(Layer):
-    """Scores (N, K, H_1, W_1) at the finest feature's size: of each stage by a 1x1 convolution, added up from the coarsest on."""
+    """Scores (N, K, H, W) of the pictures' size: of each stage by a 1x1 convolution, added up from the coarsest on."""
 
     def __init__(self, backbone: Backbone, K: int, *, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> None:
         strides = self.strides = backbone.strides
         for i, C in enumerate(backbone.channels, start=1):
             setattr(self, f"score{i}", Conv2d(C, K, 1, bias=True, rng=rng, dtype=dtype))
         for i in range(1, len(strides)):
-            setattr(self, f"up{i}", _enlarge("fcn", K, strides[i] // strides[i - 1], rng, dtype))
+            setattr(self, f"up{i}", _interpolating(K, strides[i] // strides[i - 1], rng, dtype))
             setattr(self, f"add{i}", Add())
+        self.full = _interpolating(K, strides[0], rng, dtype)
 
     def forward(self, x: tuple[Array, ...], *, train: bool) -> tuple[Array, Any]:
         """The scores of the features x."""
@@ -213,11 +230,13 @@ class ScoreHead(Layer):
             y, _ = vars(self)[f"add{i}"].forward((y, above), train=train)
             scores.insert(0, score)
             ups.insert(0, up)
-        return y, (scores, ups)
+        y, full = self.full.forward(y, train=train)
+        return y, (scores, ups, full)
 
     def backward(self, dy: Array, cache: Any) -> tuple[Array, ...]:
         """The gradients at the features."""
-        (scores, ups), dx = cache, []
+        (scores, ups, full), dx = cache, []
+        dy = self.full.backward(dy, full)
         for i, up in enumerate(ups, start=1):
             d, dabove = vars(self)[f"add{i}"].backward(dy, None)
             dx.append(vars(self)[f"score{i}"].backward(d, scores[i - 1]))
@@ -226,12 +245,17 @@ class ScoreHead(Layer):
         return tuple(dx)
 
 
-def _enlarge(head: str, K: int, scale: int, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> Layer:
-    """Makes scores (N, K, H, W) larger by `scale`: bilinear interpolation, or a transposed convolution that starts as it."""
+def _enlarging(C: int, K: int, scale: int, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> Layer:
+    """Scores of features (N, C, H, W), `scale` times as large."""
+    if scale == 1:
+        return Conv2d(C, K, 1, bias=True, rng=rng, dtype=dtype)
+    return ConvTranspose2d(C, K, 2 * scale, stride=scale, pad=scale // 2, bias=True, rng=rng, dtype=dtype)
+
+
+def _interpolating(K: int, scale: int, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> Layer:
+    """Makes scores (N, K, H, W) larger by `scale`; starts as bilinear interpolation."""
     if scale == 1:
         return Identity()
-    if head == "fpn":
-        return UpsampleBilinear(scale)
     layer = ConvTranspose2d(K, K, 2 * scale, stride=scale, pad=scale // 2, rng=rng, dtype=dtype)
     bilinear_init(layer)
     return layer

@@ -127,7 +127,7 @@ def _submissions(args: argparse.Namespace, known: dict[str, Any], seed: int) -> 
 
     wall(args.trust)
     files = {name: exercise.file or f"{name}.py" for name, exercise in known.items()}
-    found = submissions(args.place, files, tuple(args.exercise))
+    found = submissions(args.place, files, tuple(args.exercise), one_student=args.gradescope is not None)
     papers = {name: Paper(known[name], seed) for name in {one.exercise for one in found}}
 
     def graded(one: Submission) -> Score:

@@ -45,7 +45,7 @@ MODEL = (
 )
 DATA = ("data", "train_size", "test_size", "picture_size", "endless", "skip_bad")
 AUGMENT = ("crop", "flip", "cutout", "mixup", "jitter")
-SCENE_AUGMENT = ("crop", "flip", "scale", "jitter")
+SCENE_AUGMENT = ("crop", "flip", "scale", "jitter", "paste")
 ADAMW = {"model": "resnet8", "optimiser": "adamw", "weight_decay": 0.01, "flip": True}
 SCENES: dict[str, dict[str, Any]] = {  # what is not given
     "detect": {**ADAMW, "batch_size": 16, "lr": 0.006, "epochs": 6},
@@ -119,6 +119,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--endless", action="store_true", help="shapes only: never the same picture twice")
     data.add_argument("--crop", type=int, metavar="P", help="pad by P pixels and crop at random")
     data.add_argument("--scale", type=float, metavar="S", help="detect, segment: enlarge or shrink by up to a share S")
+    data.add_argument(
+        "--paste",
+        type=int,
+        metavar="N",
+        help="detect, segment: lay the objects of N other scenes over each (by their masks)",
+    )
     data.add_argument("--skip-bad", action="store_true", help="detect, segment: leave bad records out and count them")
     data.add_argument("--flip", action="store_const", const=True, help="mirror half of the pictures")
     data.add_argument("--cutout", type=int, metavar="S", help="blank an S x S square")
@@ -257,6 +263,7 @@ def _check_task(args: argparse.Namespace) -> None:
         "channels": ("detect", "segment"),
         "output_stride": ("detect", "segment"),
         "scale": ("detect", "segment"),
+        "paste": ("detect", "segment"),
         "skip_bad": ("detect", "segment"),
         "head": ("segment",),
         **dict.fromkeys(("dropout", "zero_init_residual", "cutout", "mixup", "label_smoothing"), ("classify",)),

@@ -32,16 +32,18 @@ class SceneAugment:
 
     flip: left-right with probability 1/2; scale: grow or shrink by a factor between 1 / (1 + scale) and 1 + scale,
     around a random point of the picture; crop: move by up to this many pixels each way; jitter: strength of colour
-    changes. What moves in from outside is zero (the mean), and does not count in the mask.
+    changes. What moves in from outside is zero (the mean), and does not count in the mask. paste: lay the objects of
+    this many other scenes over each, before all else (`scene_paste.py`).
     """
 
     flip: bool = False
     scale: float = 0.0
     crop: int = 0
     jitter: float = 0.0
+    paste: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in (("scale", 3), ("crop", 4096), ("jitter", 1)):
+        for name, most in (("scale", 3), ("crop", 4096), ("jitter", 1), ("paste", 100)):
             value = getattr(self, name)
             if not 0 <= value <= most:
                 raise InputError(f"{name} must be between 0 and {most}, got {value}")

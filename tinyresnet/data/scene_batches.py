@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .batches import batch_indices, normalize
 from .scene_augment import Moved, SceneAugment
+from .scene_paste import paste
 from .scene_set import SceneSet
 
 
@@ -47,11 +48,15 @@ def scene_batches(
     """
     taken = batch_indices(data, batch_size=batch_size, seed=seed, start_step=start_step, stop_step=stop_step)
     augment = augment or SceneAugment()
+    if augment.paste and not data.has_masks:
+        raise InputError(f"{data.name} has no masks here: objects cannot be cut out and pasted")
 
     def batches() -> Iterator[SceneTargets]:
         for step, (epoch, indices) in enumerate(taken, start_step):
             rng = np.random.default_rng((seed, 1, step))
             scenes = data.read(indices)
+            for _ in range(augment.paste):
+                scenes = paste(scenes, data.read(rng.integers(len(data), size=len(indices))))
             unit = augment.colour(scenes.x.astype(np.float32) / np.float32(255), rng)
             x = normalize(unit, mean or data.mean, std or data.std)
             yield SceneTargets(*augment.change(Moved(x, *scenes[1:]), rng), epoch, step)

@@ -100,11 +100,6 @@ class Student:
             self._process.end()
             self._process = None
 
-    @property
-    def printed(self) -> str:
-        """The beginning of what its process printed."""
-        return plain(self._process.printed.decode("utf-8", "replace"), 4000) if self._process else ""
-
     def call(self, function: str, *args: Any) -> Any:
         """What the function gives for these arrays, numbers and tuples. Raises StudentError."""
         return self.ask(function, *args).value

@@ -36,7 +36,7 @@ class Limits:
     seconds_in_all: float = 60.0
     memory: int = 1 << 30
     answer: int = 32 << 20
-    printed: int = 4 << 20  # of which 4,000 bytes are kept
+    printed: int = 4 << 20
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Paper:
     def judged(self, function: Function, ask: Ask) -> Part:
         """The points of one function; `ask(name, *args)` calls it."""
         if self.exercise.source.suffix != ".py":
-            return Part(function.name, 0, function.points, "kernel", "kernels are not graded: `lesson check` runs them")
+            return Part(function.name, 0, 0, "kernel", "kernels are not graded: `lesson check` runs them")
         try:
             if function.judge is None:
                 return _compared(function, ask, self.questions[function.name])

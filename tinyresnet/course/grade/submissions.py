@@ -25,10 +25,13 @@ class Submission(NamedTuple):
     note: str = ""
 
 
-def submissions(place: Path, exercises: Mapping[str, str], only: tuple[str, ...] = ()) -> list[Submission]:
+def submissions(
+    place: Path, exercises: Mapping[str, str], only: tuple[str, ...] = (), *, one_student: bool = False
+) -> list[Submission]:
     """All files to grade in a place, by student; `exercises` maps names to file names, `only` are those to grade.
 
-    A missing exercise of `only`, or one that another student of the class handed in, is there without a path. Raises InputError.
+    With `one_student` all files are one student's, whatever their names say. A missing exercise of `only`, or one that another student of
+    the class handed in, is there without a path. Raises InputError.
     """
     if not place.exists():
         raise InputError(f"there is no {place}")
@@ -42,7 +45,7 @@ def submissions(place: Path, exercises: Mapping[str, str], only: tuple[str, ...]
         exercise, by_hand, rest = _exercise(path, exercises, only)
         if exercise is None or (only and exercise not in only):
             continue
-        name = plain(student or rest or place.resolve().name)
+        name = plain(("" if one_student else student or rest) or place.resolve().name)
         before = found.setdefault(name, {}).get((exercise, by_hand))
         note = f"handed in more than once: {path.name} counts" if before else ""
         found[name][exercise, by_hand] = Submission(name, exercise, path, by_hand, note)

@@ -1,7 +1,7 @@
 """The student's process: loads the file that the judge sends, calls what the judge asks for, sends back what came out.
 
 Run as `python -I -S -B inside/__main__.py`. Requests come on stdin, answers go to what was stdout; what the student prints goes to stderr.
-It is the student's process: nothing that it says is believed, only compared.
+It is the student's process: its arrays are compared, never believed. What it says of its own manners is only as honest as the file is.
 """
 
 import os

@@ -111,6 +111,6 @@ def die_with_parent() -> None:
 
 
 def lock(library: Sequence[str], packages: Sequence[str]) -> None:
-    """Put the hook and the finder in place. Neither can be taken off by ordinary means."""
+    """Put the hook and the finder in place. Code that means to can get around both: the wall is what holds."""
     sys.meta_path.insert(0, NoForeign())
     sys.addaudithook(hook(tuple(library), packages))
