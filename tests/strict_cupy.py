@@ -339,6 +339,10 @@ def where(condition: Any, x: Any, y: Any) -> ndarray:
     return _on_device(np.where(_own(condition), _host(x), _host(y)))
 
 
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
+    np.copyto(_own(dst), _host(src), casting, where=True if where is None else _own(where))  # type: ignore[call-overload]
+
+
 def clip(a: Any, a_min: Any, a_max: Any) -> ndarray:
     return _on_device(np.clip(_own(a), a_min, a_max))
 
@@ -371,8 +375,11 @@ def isfinite(x: Any) -> ndarray:
     return _on_device(np.isfinite(_own(x)))
 
 
-def exp(x: Any) -> ndarray:
-    return _quiet(np.exp, _own(x))
+def exp(x: Any, out: Any = None) -> ndarray:
+    if out is None:
+        return _quiet(np.exp, _own(x))
+    np.exp(_own(x), out=_own(out))
+    return out  # type: ignore[no-any-return]
 
 
 def log(x: Any) -> ndarray:

@@ -188,6 +188,7 @@ def test_a_flip_mirrors_everything_and_twice_is_the_identity(scenes):
     assert np.array_equal(once.x, before.x[..., ::-1])
     assert np.array_equal(once.masks, before.masks[..., ::-1])
     assert np.array_equal(once.boxes[3], (before.boxes[3] * [-1, 1, -1, 1] + [96, 0, 96, 0])[:, [2, 1, 0, 3]])
+    assert same(SceneBatch(*once), SceneBatch(*changes.mirror(before, np.ones(20, bool))))
     twice = changes.move(once, *flip)
     assert same(SceneBatch(*twice), SceneBatch(*before))
 

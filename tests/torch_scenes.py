@@ -65,7 +65,7 @@ def decoder(F: Any, features: list[Any], p: Tensors, train: bool, extra: int) ->
         y = unit(F, y, p, f"head.merge{i}", train)
     weight, bias = p["head.score.weight"], p["head.score.bias"]
     return (
-        F.conv_transpose2d(y, weight, bias, stride=2, padding=1) if weight.shape[2] > 1 else F.conv2d(y, weight, bias)
+        F.conv_transpose2d(y, weight, bias, stride=2) if weight.shape[2] > 1 else F.conv2d(y, weight, bias)
     )
 
 

@@ -44,7 +44,7 @@ class SegmenterConfig(OnBackbone):
 
     backbone: Config
     head: str = "fpn"
-    channels: int = 24  # of the pyramid and the head
+    channels: int = 32  # of the decoder, at most
     first: int = 2  # the backbone's first stage that the head sees
     extra: int = 2  # levels of the pyramid beyond the backbone's last stage
     output_stride: int | None = None  # the largest stride, kept by dilation; None: the backbone's own
@@ -249,7 +249,7 @@ def _enlarging(C: int, K: int, scale: int, rng: np.random.Generator, dtype: np.t
     """Scores of features (N, C, H, W), `scale` times as large."""
     if scale == 1:
         return Conv2d(C, K, 1, bias=True, rng=rng, dtype=dtype)
-    return ConvTranspose2d(C, K, 2 * scale, stride=scale, pad=scale // 2, bias=True, rng=rng, dtype=dtype)
+    return ConvTranspose2d(C, K, scale, stride=scale, bias=True, rng=rng, dtype=dtype)  # each pixel becomes a block
 
 
 def _interpolating(K: int, scale: int, rng: np.random.Generator, dtype: np.typing.DTypeLike) -> Layer:

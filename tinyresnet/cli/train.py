@@ -49,7 +49,7 @@ SCENE_AUGMENT = ("crop", "flip", "scale", "jitter", "paste")
 ADAMW = {"model": "resnet8", "optimiser": "adamw", "weight_decay": 0.01, "flip": True}
 SCENES: dict[str, dict[str, Any]] = {  # what is not given
     "detect": {**ADAMW, "batch_size": 16, "lr": 0.006, "epochs": 6},
-    "segment": {**ADAMW, "batch_size": 8, "lr": 0.01, "epochs": 5},
+    "segment": {**ADAMW, "batch_size": 8, "lr": 0.01, "epochs": 5, "paste": 3},
 }
 METRICS = {"classify": ("top1", "accuracy"), "segment": ("mean_iou", "mean IoU"), "detect": ("ap50", "AP50")}
 
@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--head", choices=("fpn", "fcn"), help="segment: feature pyramid or transposed convolutions (default: fpn)"
     )
     model.add_argument(
-        "--channels", type=int, metavar="C", help="detect, segment: channels of the head (default: 32, 24)"
+        "--channels", type=int, metavar="C", help="detect, segment: channels of the head (default: 32)"
     )
     model.add_argument(
         "--output-stride",

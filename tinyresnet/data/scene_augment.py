@@ -55,7 +55,9 @@ class SceneAugment:
     def change(self, scenes: Moved, rng: np.random.Generator) -> Moved:
         """The changes after normalisation."""
         n, _, H, W = scenes.x.shape
-        if not (self.flip or self.scale or self.crop):
+        if self.flip:
+            scenes = mirror(scenes, np.less(rng.random(n), 0.5))
+        if not (self.scale or self.crop):
             return scenes
         factor, start = np.ones((2, n)), np.zeros((2, n))  # x and y of a point become factor * (x, y) + start
         side = np.array([[W], [H]])
@@ -64,10 +66,19 @@ class SceneAugment:
             factor, start = factor * zoom, (1 - zoom) * side * rng.random((2, n))
         if self.crop:
             start = start + rng.integers(-self.crop, self.crop + 1, (2, n))
-        if self.flip:
-            mirrored = rng.random(n) < 0.5
-            factor[0], start[0] = np.where(mirrored, (-factor[0], W - start[0]), (factor[0], start[0]))
         return move(scenes, factor, start)
+
+
+def mirror(scenes: Moved, which: NDArray[np.bool_]) -> Moved:
+    """The scenes `which` (n,) with left and right exchanged."""
+    W = scenes.x.shape[3]
+    boxes = tuple(
+        np.stack([W - box[:, 2], box[:, 1], W - box[:, 0], box[:, 3]], axis=1) if mirrored else box
+        for box, mirrored in zip(scenes.boxes, which, strict=True)
+    )
+    x = np.where(which[:, None, None, None], scenes.x[..., ::-1], scenes.x)
+    masks = np.where(which[:, None, None], scenes.masks[..., ::-1], scenes.masks)
+    return scenes._replace(x=x, boxes=boxes, masks=masks)
 
 
 def move(scenes: Moved, factor: NDArray[np.float64], start: NDArray[np.float64]) -> Moved:

@@ -49,7 +49,7 @@ def pixel_cross_entropy_forward(
     planes = xp.ascontiguousarray(logits)  # a class after the other: sums over the classes then run over whole pictures
     shifted = planes - planes.real.max(axis=1, keepdims=True)  # the largest is 0: exp cannot overflow, p stays the same
     at_target = shifted[_places(target)]
-    p = xp.exp(shifted)
+    p = xp.exp(shifted, out=shifted)
     total = p.sum(axis=1, keepdims=True)
     p /= total
     losses = xp.where(weights > 0, weights * (xp.log(total[:, 0]) - at_target), 0)
@@ -65,8 +65,8 @@ def pixel_cross_entropy_backward(dloss: Array, cache: PixelCrossEntropyCache) ->
     factor = weights * (dloss / weight_sum)
     dlogits = p * factor[:, None]
     dlogits[_places(target)] -= factor
-    # a NaN in p would get through the 0 of its weight
-    return like_memory(array_module(p).where((weights > 0)[:, None], dlogits, 0), x)
+    array_module(p).copyto(dlogits, 0, where=(weights == 0)[:, None])  # a NaN in p gets through the 0 of its weight
+    return like_memory(dlogits, x)
 
 
 def pixel_cross_entropy(
