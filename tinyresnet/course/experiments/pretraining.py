@@ -40,7 +40,7 @@ HEADS = {"segment": SegmenterConfig, "detect": DetectorConfig}
 STARTS = ("scratch", "pretrained", "longer")
 LONGER = 2
 CLASSIFIER = Settings(lr=0.1, batch_size=64)
-SCENES = Settings(lr=0.003, optimiser="adamw", scene_augment=SceneAugment(flip=True))  # as `tinyresnet train --task`
+SCENES = Settings(lr=0.003, optimiser="adamw", scene_augment=SceneAugment(flip=True))  # nothing pasted
 EXAMPLE = """\
 example:
   python -m tinyresnet.course.experiments.pretraining --out pretraining.json
