@@ -433,7 +433,7 @@ def test_large_network(open_page: Any) -> None:
 
 
 def test_segmenter(open_page: Any, tmp_path: Path) -> None:
-    """A pyramid below the backbone: its ways have names, its rows lie apart, classes are named, and the finale is right."""
+    """A decoder below the backbone: its ways have names, its rows lie apart, classes are named, and the finale is right."""
     walked = hand_segmenter_session()
     write_page(tmp_path / "segmenter.html", walked)
     reader = open_page(url=(tmp_path / "segmenter.html").as_uri())
@@ -442,7 +442,7 @@ def test_segmenter(open_page: Any, tmp_path: Path) -> None:
     def go(path: str, direction: str) -> None:
         page.evaluate(f"document.querySelector('#stepper').stepper.go({walked.trace[path, direction].index})")
 
-    go("head.pyramid.add1", "backward")
+    go("head.add1", "backward")
     reader.press("s")
     assert page.locator(".leaves h3").all_inner_texts() == ["da lateral1", "db up1"]
     assert page.locator(".copying small").all_inner_texts() == ["lateral1", "up1"]
@@ -451,8 +451,8 @@ def test_segmenter(open_page: Any, tmp_path: Path) -> None:
     stations = page.locator(".river .station circle").evaluate_all("all => all.map((one) => one.cy.baseVal.value)")
     forward = [step for step in walked.trace if step.direction == "forward"]
     height = {step.path: y for step, y in zip(forward, stations, strict=True)}
-    assert height["head.pyramid.lateral2"] < height["head.pyramid.up1"] < height["head.pyramid.lateral1"]
-    assert height["head.pyramid.lateral1"] == height["head.concat"] == height["loss"]
+    assert height["head.merge2.conv"] == height["head.up1"] < height["head.lateral1"]
+    assert height["head.lateral1"] == height["head.add1"] == height["head.score"] == height["loss"]
     go("loss", "backward")
     reader.press("s")
     page.get_by_label("dx: class").select_option("ring")

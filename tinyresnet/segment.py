@@ -157,7 +157,8 @@ class Decoder(Layer):
         setattr(self, f"merge{self.total}", unit(inputs[-1], widths[-1]))
         for i in range(self.total - 1, 0, -1):
             C, O = widths[i], widths[i - 1]
-            setattr(self, f"narrow{i}", Conv2d(C, O, 1, rng=rng, dtype=dtype) if C > O else Identity())
+            if C > O:
+                setattr(self, f"narrow{i}", Conv2d(C, O, 1, rng=rng, dtype=dtype))
             setattr(self, f"up{i}", UpsampleNearest(strides[i] // strides[i - 1]))
             setattr(self, f"lateral{i}", Conv2d(inputs[i - 1], O, 1, bias=True, rng=rng, dtype=dtype))
             setattr(self, f"add{i}", Add())
@@ -178,7 +179,7 @@ class Decoder(Layer):
             levels.append(run(f"down{i + 1}", y))
         y = run(f"merge{self.total}", levels[-1])
         for i in range(self.total - 1, 0, -1):
-            above = run(f"up{i}", run(f"narrow{i}", y))
+            above = run(f"up{i}", run(f"narrow{i}", y) if hasattr(self, f"narrow{i}") else y)
             y = run(f"merge{i}", run(f"add{i}", (run(f"lateral{i}", levels[i - 1]), above)))
         return run("score", y), cache
 
@@ -192,7 +193,8 @@ class Decoder(Layer):
         for i in range(1, self.total):
             d, dabove = back(f"add{i}", back(f"merge{i}", d))
             dx.append(back(f"lateral{i}", d))
-            d = back(f"narrow{i}", back(f"up{i}", dabove))
+            d = back(f"up{i}", dabove)
+            d = back(f"narrow{i}", d) if hasattr(self, f"narrow{i}") else d
         dx.append(back(f"merge{self.total}", d))
         for i in range(self.total - 1, self.count - 1, -1):
             d = back(f"down{i + 1}", dx.pop())
