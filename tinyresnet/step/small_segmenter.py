@@ -28,8 +28,7 @@ def hand_segmenter(seed: int, head: str) -> tuple[Segmenter, Array, Array]:
     """The segmenter in hand numbers, two pictures (2, 1, 8, 8) and their masks (2, 8, 8), all drawn from the seed; float64.
 
     Of the segmenters that the seed draws the first is taken that `small.speaks`. Transposed convolutions of "fcn" start as bilinear
-    interpolation.
-    Raises InputError on an unknown head.
+    interpolation. Raises InputError on an unknown head.
     """
     backbone = Config("resnet8", num_classes=len(THINGS), in_channels=1, width=1)
     config = SegmenterConfig(backbone, head=head, channels=1, extra=0)

@@ -40,7 +40,8 @@ HEADS = {"segment": SegmenterConfig, "detect": DetectorConfig}
 STARTS = ("scratch", "pretrained", "longer")
 LONGER = 2
 CLASSIFIER = Settings(lr=0.1, batch_size=64)
-SCENES = Settings(lr=0.003, optimiser="adamw", scene_augment=SceneAugment(flip=True))  # nothing pasted
+SCENES = Settings(optimiser="adamw", scene_augment=SceneAugment(flip=True))  # nothing pasted
+RATES = {"segment": 0.01, "detect": 0.003}  # learning rates
 EXAMPLE = """\
 example:
   python -m tinyresnet.course.experiments.pretraining --out pretraining.json
@@ -92,7 +93,8 @@ def on_scenes(size: Budget, task: str, scenes: int, start: str, seed: int, array
         load_backbone(model, arrays)
     steps = size.steps * (LONGER if start == "longer" else 1)
     row: Row = {"task": task, "scenes": scenes, "start": start, "seed": seed}
-    return row | learn(model, data, Settings(**vars(SCENES) | {"batch_size": size.batch_size}), steps, seed)
+    settings = Settings(**vars(SCENES) | {"batch_size": size.batch_size, "lr": RATES[task]})
+    return row | learn(model, data, settings, steps, seed)
 
 
 def learn(model: Model, data: tuple[Any, Any], settings: Settings, steps: int, seed: int) -> Row:
