@@ -64,9 +64,7 @@ def decoder(F: Any, features: list[Any], p: Tensors, train: bool, extra: int) ->
         y = F.interpolate(y, scale_factor=2, mode="nearest") + conv(F, levels[i - 1], p, f"head.lateral{i}")
         y = unit(F, y, p, f"head.merge{i}", train)
     weight, bias = p["head.score.weight"], p["head.score.bias"]
-    return (
-        F.conv_transpose2d(y, weight, bias, stride=2) if weight.shape[2] > 1 else F.conv2d(y, weight, bias)
-    )
+    return F.conv_transpose2d(y, weight, bias, stride=2) if weight.shape[2] > 1 else F.conv2d(y, weight, bias)
 
 
 def segmenter(head: str) -> Callable[[Any, Any, Tensors, bool], Any]:
