@@ -131,8 +131,8 @@ def test_what_is_built_in(task: str, tmp_path: Path, capsys: Any) -> None:
     assert found["ap50" if task == "detect" else "mean_iou"] > 0.7
 
 
-def test_a_test_set_with_nothing_to_find(tmp_path: Path, capsys: Any) -> None:
-    """No average precision can be told of it: the run says so, and keeps its weights."""
+def test_a_test_set_with_nothing_to_find_and_no_masks(tmp_path: Path, capsys: Any) -> None:
+    """No average precision can be told of it: the run says so, and keeps its weights. Nothing can be cut out of it."""
     things = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 5, 20, 20], "area": 400, "iscrowd": 0}]
     (tmp_path / "annotations").mkdir()
     for part, records in (("train", things), ("val", [])):
@@ -142,12 +142,15 @@ def test_a_test_set_with_nothing_to_find(tmp_path: Path, capsys: Any) -> None:
         about = {"images": images, "annotations": records, "categories": [{"id": 1, "name": "thing"}]}
         (tmp_path / "annotations" / f"instances_{part}.json").write_text(json.dumps(about), encoding="utf-8")
     small = ["--width", "4", "--channels", "8", "--picture-size", "48", "--batch-size", "1", "--epochs", "1"]
-    code, out, _ = said(
-        capsys, "train", "--task", "detect", "--data", str(tmp_path), *small, "--out", str(tmp_path / "run")
-    )
+    command = ["train", "--task", "detect", "--data", str(tmp_path), *small, "--out"]
+    code, out, _ = said(capsys, *command, str(tmp_path / "run"))
     assert code == 0
     assert "nothing to find" in out
     assert (tmp_path / "run" / "best.safetensors").exists()
+    code, _, err = said(capsys, *command, str(tmp_path / "never"), "--paste", "2")
+    assert code == 2
+    assert "has no masks here: objects cannot be cut out and pasted" in err
+    assert not (tmp_path / "never").exists()
 
 
 WRONG = [

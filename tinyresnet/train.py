@@ -133,9 +133,9 @@ class Trainer:
         self.schedule = schedule_named(settings.schedule)
         self.per_epoch = steps_per_epoch(self.train_set, settings.batch_size)
         self.steps = settings.steps or settings.epochs * self.per_epoch
-        learning_rate(
-            self.schedule, settings.lr, 0, self.steps, settings.warmup
-        )  # complains now rather than in the first step
+        # What these complain of, they complain of now rather than in the first step.
+        learning_rate(self.schedule, settings.lr, 0, self.steps, settings.warmup)
+        self.task.batches(self.train_set, settings, 0, self.steps)
         self.progress = Progress(blas_threads=blas_threads())
         self.header = Header(
             config,
