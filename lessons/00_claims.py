@@ -439,7 +439,7 @@ def _(Identity, Linear, ReLU, Residual, itertools, np, time, tr, use):
         ),
         "shared": (
             "meaningless",
-            f"One ReLU object in all blocks, or one in each: logits and gradients are the same *to the bit* ({_same}). A ReLU has no parameters and remembers nothing, so there is nothing to share.",
+            "One ReLU object in all blocks, or one in each: logits and gradients are the same *to the bit*. A ReLU has no parameters and remembers nothing, so there is nothing to share.",
         ),
         "fc": (
             "false",

@@ -709,7 +709,7 @@ def _(
             _bug, _layer, _x = bug_and_layer(_i)
             _seen = [difference(_layer, _x, kind) > ACCEPTED for kind in ("ones", "random")]
             verdicts.append(SEEN[2 - sum(_seen)] if _seen != [True, False] else "only ones see it")
-            reports.append(tr.gradcheck.check(_layer, _x))
+            reports.append(tr.gradcheck.check(_layer, _x, name=_bug.layer))
     assert verdicts == [SEEN[0], SEEN[1], SEEN[2], SEEN[2], SEEN[2]]
     assert all(report.verdict == "wrong" for report in reports)
 

@@ -595,6 +595,9 @@ def _(mo, wrong_report):
     {wrong_report!s}
     ```
 
+    The half is right. Its guess at the cause is not: *rows = 2* is a coincidence, as this picture has 2 rows. A checker knows sizes; that two
+    ways meet in the fork, you know.
+
     Look at its second part: the weights' gradients *of this block* are right. The mistake hurts only the layers before it. And even there each
     layer's gradient points the same way as the right one: it is only too short, by a factor of 2 for each block behind it. So a network with this
     mistake may well train; its first layers learn more slowly. "It trains" proves nothing about a gradient.
@@ -704,7 +707,7 @@ def _(
         _counts = [plain_parameters, *parameters.values()]
         _colours = [GREEN if name == option.value else BLUE for name in _names]
         _bars = _right.barh(_names, _counts, color=_colours)
-        _right.bar_label(_bars, labels=[f" {count:,}" for count in _counts], fontsize=9)
+        _right.bar_label(_bars, labels=[f"{count:,}" for count in _counts], padding=4, fontsize=9)
         _right.set(
             title="parameters of ResNet-20",
             xlim=(0, 390_000),

@@ -440,7 +440,7 @@ def _(group, mo, points):
     _rows = group("schedule")
     assert _rows["constant"]["gain"][0] < -0.02
     mo.md(f"""
-    What matters is that the rate *ends small*: constant costs {points(_rows["constant"])} points; the three that fall to almost 0 lie within
+    What matters is that the rate *ends small*: constant costs {points(_rows["constant"])} points, and {points(_rows["constant, warm-up"])} after a warm-up, which is clear; the three that fall to almost 0 lie within
     {100 * (max(_rows[n]["test_error"][0] for n in ("base", "multistep", "cosine")) - min(_rows[n]["test_error"][0] for n in ("base", "multistep", "cosine"))):.1f} points of each other. What the cycle's *rise* buys is safety: it begins
     with 4 % of the peak, which is a warm-up. At rate 2 that is the difference between learning and not learning.
 

@@ -287,7 +287,7 @@ def _(BLUE, GREY, ORANGE, arrow, box, show, sketch, words):
         words("coarse: knows what", (640, 39), colour=GREY, size=12),
         words("fine: knows where", (640, 163), colour=GREY, size=12),
         words(
-            "backward: dc3 = fork sums ( dp3, block sums of dp2 );   dc2 = dp2, copied by the add", (16, 208), size=13
+            "backward: dc3 = dp3 + block sums of dp2 (the fork sums);   dc2 = dp2, copied by the add", (16, 208), size=13
         ),
     ]
     show(
@@ -463,7 +463,7 @@ def _(
         _left.set(xlabel="probability of the right answer", ylabel="loss", ylim=(0, 4), xlim=(0, 1))
         _left.legend()
         _bars = _right.barh(["cross-entropy", f"focal, γ = {gamma.value:g}"], _share, color=[BLUE, ORANGE])
-        _right.bar_label(_bars, labels=[f" {value:.0f} %" for value in _share])
+        _right.bar_label(_bars, labels=[f"{value:.0f} %" for value in _share], padding=4)
         _right.axvline(50, color=GREY, linewidth=0.8, linestyle=":")
         _right.set(
             xlabel="part of the gradient that is\nfrom places with nothing, %", xlim=(0, 125), xticks=[0, 50, 100]

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,23 @@ def test_open_edits_a_copy_that_stays(tmp_path, monkeypatch, capsys):
     assert own.read_text(encoding="utf-8") == "# changed"
     assert called[0][:2] == ("edit", "06_residual_add.py")
     assert "as it was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_page_says_that_it_is_chinese(language, monkeypatch):
+    """To the browser, which has other forms of the same characters for Japanese."""
+    seen = []
+
+    def look(action, copy, *options, **_):
+        folder = Path(copy).parent
+        seen.append((Path(copy).read_text(encoding="utf-8"), [path.read_text() for path in folder.glob("*.html")]))
+        return 0
+
+    monkeypatch.setattr(lesson_open, "_marimo", look)
+    assert main(["lesson", "open", "6", "--language", language, "--headless"]) == 0
+    [(lesson, heads)] = seen
+    assert ('marimo.App(html_head_file="head.html", ' in lesson) == (language == "zh")
+    assert ['lang = "zh-CN"' in head for head in heads] == [True] * (language == "zh")
 
 
 @pytest.mark.parametrize("code", [0, 1, 3])

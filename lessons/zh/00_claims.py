@@ -428,7 +428,7 @@ def _(Identity, Linear, ReLU, Residual, itertools, np, time, tr, use):
         ),
         "shared": (
             "没有意义",
-            f"所有块共用一个 ReLU 对象，还是每个块各用一个：得分与梯度*逐位*相同（{_same}）。ReLU 没有参数，也不记住任何东西，所以没有什么可共用的。",
+            "所有块共用一个 ReLU 对象，还是每个块各用一个：得分与梯度*逐位*相同。ReLU 没有参数，也不记住任何东西，所以没有什么可共用的。",
         ),
         "fc": (
             "错",

@@ -580,6 +580,8 @@ def _(mo, wrong_report):
     {wrong_report!s}
     ```
 
+    “一半”说对了，原因却猜错了：*rows = 2* 只是巧合，因为这张图片恰好有 2 行。检查工具只知道大小；两条路在分叉处相遇，这一点要你来知道。
+
     看它的第二部分：*这个块自己*的权重梯度是对的。这个错误只伤害它前面的层。而且即使在那里，每一层的梯度也与正确的梯度方向相同：只是太短，后面每有一个块就减半一次。所以带着这个错误的网络很可能照样能训练，只是前面几层学得更慢。“能训练”并不能证明梯度是对的。
     """)
     return
@@ -687,7 +689,7 @@ def _(
         _counts = [plain_parameters, *parameters.values()]
         _colours = [GREEN if name == option.value else BLUE for name in _names]
         _bars = _right.barh(_names, _counts, color=_colours)
-        _right.bar_label(_bars, labels=[f" {count:,}" for count in _counts], fontsize=9)
+        _right.bar_label(_bars, labels=[f"{count:,}" for count in _counts], padding=4, fontsize=9)
         _right.set(
             title="parameters of ResNet-20",
             xlim=(0, 390_000),

@@ -79,7 +79,7 @@ def _open(args: argparse.Namespace) -> int:
             shutil.copyfile(original, own)
             print(f"your copy: {own}", file=sys.stderr)
         return _marimo("edit", str(own), *options, "--skip-update-check")
-    with _copied(original) as copy:
+    with _copied(original, args.language) as copy:
         return _marimo("run", str(copy), *options)
 
 
@@ -90,7 +90,7 @@ def _export(args: argparse.Namespace) -> int:
     _need("marimo", *(("nbformat",) if args.format == "ipynb" else ()))
     target = args.to / f"{original.stem}.{args.format}"
     args.to.mkdir(parents=True, exist_ok=True)
-    with _copied(original) as copy:
+    with _copied(original, args.language) as copy:
         made = copy.with_suffix(f".{args.format}")
         options = ["--sort", "top-down"] if args.format == "ipynb" else ["--no-sandbox"]
         if code := _marimo("export", args.format, str(copy), "-o", str(made), *options, quiet=True):
@@ -110,11 +110,20 @@ def _need(*packages: str) -> None:
 
 
 @contextlib.contextmanager
-def _copied(lesson: Path) -> Iterator[Path]:
-    """A copy of the lesson in a folder that goes away: marimo writes beside what it opens, and the installation is not to be written to."""
+def _copied(lesson: Path, language: str) -> Iterator[Path]:
+    """A copy of the lesson in a folder that goes away: marimo writes beside what it opens, and the installation is not to be written to.
+
+    A Chinese one says that it is, which marimo's pages do not: a browser would take Japanese forms of the characters.
+    """
     with tempfile.TemporaryDirectory(prefix="tinyresnet-lesson-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / lesson.name
-        shutil.copyfile(lesson, copy)
+        text = lesson.read_text(encoding="utf-8")
+        if language == "zh":
+            (copy.parent / "head.html").write_text(
+                '<script>document.documentElement.lang = "zh-CN"</script>\n', encoding="utf-8"
+            )
+            text = text.replace("marimo.App(", 'marimo.App(html_head_file="head.html", ', 1)
+        copy.write_text(text, encoding="utf-8")
         (copy.parent / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
         yield copy
 

@@ -29,7 +29,7 @@ HINTS = {
     "extra term": "what else is added to it",
     "mean path": "the mean depends on every x: its way back",
     "variance path": "the variance depends on every x: its way back",
-    "overwritten": "windows that overlap: += instead of =",
+    "overwritten": "windows that overlap: does a number keep what it got before?",
     "border": "the padding, and the ends of every range",
     "part": "the ends of every range and slice, and remainders",
     "mask": "which array's sign or choice the mask is made of",

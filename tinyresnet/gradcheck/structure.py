@@ -97,7 +97,7 @@ def precise(subject: Subject, rng: np.random.Generator) -> Iterator[Finding]:
         size = float(np.linalg.norm(gradient)) + _lost(subject, run, dys, name)
         if not off <= ROUGH * np.finfo(gradient.dtype).eps * size:
             yield Finding(
-                "precise", f"it is rounded to {off / size:.0e}, far more coarsely than its dtype does", (name,)
+                "precise", f"it is rounded to {off / size:.0e}, far more coarsely than its dtype rounds", (name,)
             )
 
 

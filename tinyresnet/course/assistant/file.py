@@ -14,7 +14,7 @@ from ..cuts import header
 from ..exercises import EXERCISES, find, of_lesson
 from ..exercises.model import Exercise
 from ..exercises.transfer import answers_folder
-from ..grade.judge import Student
+from ..grade.judge import Student, StudentError
 from . import functions, kernel, predictions
 from .finding import Finding
 
@@ -129,6 +129,10 @@ def _findings(exercise: Exercise, rung: str, seed: int, text: str, path: Path) -
     if exercise.source.suffix == ".cu":
         return [kernel.look(function, path) for function in exercise.functions]
     with Student(path, trust=True) as student:
+        try:
+            student.load()
+        except StudentError as error:
+            return [Finding(one.name, "wrong", [f"the file does not run: {error}"]) for one in exercise.functions]
         return [functions.look(exercise, function, student) for function in exercise.functions]
 
 

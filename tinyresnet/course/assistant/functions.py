@@ -140,7 +140,7 @@ def _when(asked: list[Asked]) -> str:
         if good and bad and len(good) + len(bad) == len(seen):
             return f"It is right where {name} is {listed(good)}, and wrong where it is {listed(bad)}."
         if bad and len(bad) < len(seen):
-            return f"It is wrong whenever {name} is {listed(bad)}, and sometimes else."
+            return f"It is wrong in every call where {name} is {' or '.join(bad)}, and in some of the others."
     return ""
 
 

@@ -150,6 +150,10 @@ def _other(factor: float, e: Evidence) -> str:
     """A factor that is no count: M / (M - 1), a ratio of two sizes, a root."""
     size = abs(factor) if abs(factor) > 1 else 1 / abs(factor)
     counts = all_counts(e)
+    rows, columns = counts.get("rows", 1), counts.get("columns", 1)
+    if min(rows, columns) > 1 and abs(size / (max(rows, columns) / min(rows, columns)) - 1) < CLOSE:
+        which = "rows / columns" if rows > columns else "columns / rows"
+        return f"{which} = {max(rows, columns):g} / {min(rows, columns):g}"
     for name, count in counts.items():
         if count > 2 and abs(size / (count / (count - 1)) - 1) < CLOSE:
             return f"M / (M - 1) with M = {name} = {count:g}"

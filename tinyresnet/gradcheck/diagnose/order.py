@@ -84,7 +84,9 @@ def on_kinks(e: Evidence) -> Iterator[Diagnosis]:
     if np.abs(off).max() > 1e-6 * max(1.0, float(np.abs(e.claimed).max())):
         output = int(np.abs(off).argmax())
         total = float(e.claimed[:, output].sum())
-        sentence = f"where several tie, their gradients sum to {total:.3g}: only one of them may win, or they share"
+        sentence = (
+            f"where several tie, their gradients sum to {total:.3g} for 1 that arrives: one of them wins, or they share"
+        )
         yield Diagnosis("mask" if alone else "winners", sentence)
 
 

@@ -64,9 +64,12 @@ def last_ones(e: Evidence) -> Iterator[Diagnosis]:
             and len(along) == along[-1] - along[0] + 1
             and (along[0] == 0 or along[-1] == size - 1)
         )
-        if apart and there.reshape(e.shape).any(axis=others)[along].all() and wrong.sum() > len(along) * (size > 2):
-            which = f"the last {len(along)}" if along[-1] == size - 1 else f"the first {len(along)}"
-            yield Diagnosis("part", f"only {which} of {size} {words[axis]} are wrong")
+        several = wrong.sum() > len(along) * (size > 2 or wrong.size > size)  # elements: one alone is no end of an axis
+        if apart and there.reshape(e.shape).any(axis=others)[along].all() and several:
+            end = "last" if along[-1] == size - 1 else "first"
+            which = f"{end} of" if len(along) == 1 else f"{end} {len(along)} of"
+            verb = "is" if len(along) == 1 else "are"
+            yield Diagnosis("part", f"only the {which} {size} {words[axis]} {verb} wrong")
             return
 
 
