@@ -160,20 +160,20 @@ def test_one_step_on_the_command_line(argv, cell, hand, capsys):
 
 
 def test_ways_outside_blocks_are_called_by_their_layers(segmenter):
-    """A pyramid's add and fork have no branch and no shortcut; and a fork behind a fork knows its own ways."""
+    """A decoder's add and fork have no branch and no shortcut; and a fork behind a fork knows its own ways."""
     explainer, trace = Explainer(segmenter.trace), segmenter.trace
     calls = {
-        ("head.pyramid.add1", "forward", "y"): ("lateral1", "up1"),
-        ("backbone.fork2", "backward", "dx"): ("layer3.0.fork", "head.pyramid.lateral1"),
+        ("head.add1", "forward", "y"): ("lateral1", "up1"),
+        ("backbone.fork2", "backward", "dx"): ("layer3.0.fork", "head.lateral1"),
         ("backbone.layer3.0.fork", "backward", "dx"): ("branch", "shortcut"),
     }
     for (path, direction, name), ways in calls.items():
         said = plain.one_step(segmenter, explainer, Cell(trace[path, direction].index, name, (0, 0, 0, 0)))
         assert tuple(re.findall(r"^  \d  ([a-z][\w.]*) ", said, re.MULTILINE)) == ways
-    read = {path: trace[path, "backward"].sources["dy"] for path in ("head.pyramid.lateral1", "head.pyramid.up1")}
-    add = trace["head.pyramid.add1", "backward"].index
-    assert read == {"head.pyramid.lateral1": (add, "da"), "head.pyramid.up1": (add, "db")}
-    assert trace["head.pyramid.lateral1", "forward"].sources["x"] == (trace["backbone.fork2", "forward"].index, "b")
+    read = {path: trace[path, "backward"].sources["dy"] for path in ("head.lateral1", "head.up1")}
+    add = trace["head.add1", "backward"].index
+    assert read == {"head.lateral1": (add, "da"), "head.up1": (add, "db")}
+    assert trace["head.lateral1", "forward"].sources["x"] == (trace["backbone.fork2", "forward"].index, "b")
 
 
 def test_all_steps_in_a_pipe(hand, capsys):
