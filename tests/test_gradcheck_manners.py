@@ -117,7 +117,7 @@ def drawn_anew(rng: np.random.Generator, where: str) -> Case:
 
 X = ("x",)
 NOT_LINEAR = ("upstream", X, "the gradient is not linear in the upstream gradient")
-COARSE = ("precise", X, "far more coarsely than its dtype does")
+COARSE = ("precise", X, "far more coarsely than its dtype rounds")
 IN_FORTRAN_ORDER = ("memory_layout", X, "the gradient is another where arrays lie in Fortran order")
 INSIDE_A_LARGER_ONE = ("memory_layout", X, "the gradient is another where arrays lie inside a larger one")
 GIVEN_BEFORE = ("stale", X, "another backward pass changes the gradient that was given before")
