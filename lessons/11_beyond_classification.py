@@ -287,7 +287,9 @@ def _(BLUE, GREY, ORANGE, arrow, box, show, sketch, words):
         words("coarse: knows what", (640, 39), colour=GREY, size=12),
         words("fine: knows where", (640, 163), colour=GREY, size=12),
         words(
-            "backward: dc3 = dp3 + block sums of dp2 (the fork sums);   dc2 = dp2, copied by the add", (16, 208), size=13
+            "backward: dc3 = dp3 + block sums of dp2 (the fork sums);   dc2 = dp2, copied by the add",
+            (16, 208),
+            size=13,
         ),
     ]
     show(
