@@ -20,6 +20,14 @@ from .fuse import fuse
 from .layers import Add, BatchNorm2d, Chain, Conv2d, Fork, Layer, ReLU, UpsampleNearest
 
 
+def conv_bn_relu(
+    C: int, O: int, *, stride: int = 1, rng: np.random.Generator, dtype: np.typing.DTypeLike = np.float32
+) -> Chain:
+    """A 3x3 convolution from C to O channels, batch norm, ReLU."""
+    conv = Conv2d(C, O, 3, stride=stride, pad=1, rng=rng, dtype=dtype)
+    return Chain({"conv": conv, "bn": BatchNorm2d(O, dtype=dtype), "relu": ReLU()})
+
+
 class PyramidCache(NamedTuple):
     """The caches of each level's layers, the finest level first."""
 
@@ -49,8 +57,7 @@ class FeaturePyramid(Layer):
         self.strides = strides + tuple(strides[-1] * 2**i for i in range(1, extra + 1))
 
         def unit(stride: int = 1) -> Chain:
-            conv = Conv2d(channels, channels, 3, stride=stride, pad=1, rng=rng, dtype=dtype)
-            return Chain({"conv": conv, "bn": BatchNorm2d(channels, dtype=dtype), "relu": ReLU()})
+            return conv_bn_relu(channels, channels, stride=stride, rng=rng, dtype=dtype)
 
         for i, C in enumerate(in_channels, start=1):
             setattr(self, f"lateral{i}", Conv2d(C, channels, 1, bias=True, rng=rng, dtype=dtype))

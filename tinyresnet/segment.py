@@ -21,18 +21,17 @@ from .errors import InputError, unknown
 from .fuse import fuse
 from .layers import (
     Add,
-    BatchNorm2d,
     Chain,
     Conv2d,
     ConvTranspose2d,
     Fork,
     Identity,
     Layer,
-    ReLU,
     UpsampleNearest,
     checks,
 )
 from .layers.conv_transpose import bilinear_init
+from .pyramid import conv_bn_relu
 from .resnet import Config, build
 
 HEADS = ("fpn", "fcn")
@@ -148,8 +147,7 @@ class Decoder(Layer):
         inputs = [*backbone.channels, *widths[self.count :]]
 
         def unit(C: int, O: int, stride: int = 1) -> Chain:
-            conv = Conv2d(C, O, 3, stride=stride, pad=1, rng=rng, dtype=dtype)
-            return Chain({"conv": conv, "bn": BatchNorm2d(O, dtype=dtype), "relu": ReLU()})
+            return conv_bn_relu(C, O, stride=stride, rng=rng, dtype=dtype)
 
         for i in range(self.count, self.total):
             setattr(self, f"fork{i}", Fork())

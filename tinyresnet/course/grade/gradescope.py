@@ -34,7 +34,7 @@ def results(scores: Sequence[Score], seconds: float, words: str) -> dict[str, An
                 "score": part.points,
                 "max_score": part.most,
             }
-            status = "passed" if part.points == part.most else "failed"
+            status = "passed" if part.points == part.most > 0 else "failed"
             tests.append(
                 test | {"status": status, "output": part.said, "output_format": "text", "visibility": "visible"}
             )
